@@ -4,5 +4,18 @@
 //! [`backend`] is the one place that meets apalis.
 
 pub mod clock;
+pub mod context;
+pub mod envelope;
+pub mod gate;
+pub mod id;
+pub mod job;
+pub mod retry;
+pub mod store;
 
 pub use clock::{Clock, Timestamp};
+pub use context::JobContext;
+pub use envelope::{Envelope, NewJob, Unique};
+pub use id::{JobId, Token};
+pub use job::{AcceptedBy, Job, JobError, JobKind, JobTable, Outcome, Priority, State, Verdict};
+pub use retry::Backoff;
+pub use store::{Store, StoreError};
