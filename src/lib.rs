@@ -1,1 +1,4 @@
+//! Windlass: the processes.
 
+pub mod demo;
+pub mod lifecycle;

@@ -1,0 +1,3 @@
+//! `windlass demo`: orders through the whole way, against the sandbox, with the books compared at the end.
+
+pub mod input;
