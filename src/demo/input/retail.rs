@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn a_cancellation_of_all_lines_cancels_the_order() {
         let text = row("536365", "A", 6, "17850")
-            + &row("536365", "B", 2, "17850")
-            + &row("C536379", "B", -2, "17850")
+            + &row("536365", "K", 2, "17850")
+            + &row("C536379", "K", -2, "17850")
             + &row("C536379", "A", -6, "17850");
         let input = read_text(&text);
         assert!(input.baskets[0].cancelled);
@@ -245,7 +245,7 @@ mod tests {
         let input = super::super::read(&path, usize::MAX).unwrap();
         assert_eq!(input.rows_read, 245_903);
         assert_eq!(input.rows_used + input.rejected.count, input.rows_read);
-        assert!(input.baskets.len() > 10_000, "{}", input.baskets.len());
+        assert!(input.baskets.len() > 9_000, "{}", input.baskets.len());
         assert!(input.baskets.iter().filter(|basket| basket.cancelled).count() > 50);
     }
 }
