@@ -1,3 +1,4 @@
 //! `windlass demo`: orders through the whole way, against the sandbox, with the books compared at the end.
 
 pub mod input;
+pub mod summary;

@@ -1,4 +1,5 @@
 //! Windlass: the processes.
 
+pub mod cli;
 pub mod demo;
 pub mod lifecycle;
