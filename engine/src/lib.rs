@@ -10,6 +10,7 @@ pub mod gate;
 pub mod id;
 pub mod job;
 pub mod retry;
+pub mod schedule;
 pub mod store;
 
 pub use clock::{Clock, Timestamp};
