@@ -3,3 +3,5 @@
 pub mod cli;
 pub mod demo;
 pub mod lifecycle;
+pub mod config;
+pub mod telemetry;
