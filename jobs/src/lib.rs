@@ -5,6 +5,13 @@
 pub mod mini_program;
 pub mod money;
 pub mod notifications;
+//pub mod mini_program;
+pub mod callback;
+pub mod effect;
+pub mod ledger;
+pub mod money;
+//pub mod notifications;
+pub mod outbox;
 pub mod outside;
 pub mod payments;
 pub mod shop_time;
