@@ -68,6 +68,8 @@ pub struct CallbackTotals {
     pub owed: u64,
     pub taken: u64,
     pub given_up: u64,
+    /// Deliveries that came to an end, taken or not.
+    pub tries: u64,
 }
 
 /// Everything by its key.
@@ -258,6 +260,7 @@ fn callbacks(state: &State) -> CallbackTotals {
     for notice in of_orders.chain(of_payments).chain(of_refunds) {
         totals.owed += 1;
         totals.taken += u64::from(notice.taken);
+        totals.tries += u64::from(notice.tries);
         totals.given_up += u64::from(!notice.taken && notice.due.is_none());
     }
     totals

@@ -68,7 +68,7 @@ fn read(asked: &Value) -> Result<Placed, Refusal> {
         return Err(invalid("sourceSystem", "不正确"));
     }
     required(asked, "sellerCode")?;
-    if !asked["createTime"].as_i64().is_some_and(|at| at >= MILLIS_MIN) {
+    if asked["createTime"].as_i64().is_none_or(|at| at < MILLIS_MIN) {
         return Err(invalid("createTime", "应为毫秒时间戳"));
     }
     check_delivery_install(asked)?;
