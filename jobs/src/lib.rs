@@ -1,1 +1,3 @@
-
+pub mod callback;
+pub mod ledger;
+pub mod outbox;

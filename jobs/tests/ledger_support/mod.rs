@@ -1,0 +1,54 @@
+//! A ledger on a file of its own, for one test.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+use windlass_engine::{Clock, Envelope, JobId, NewJob, Priority, Timestamp};
+use windlass_jobs::ledger::Ledger;
+
+pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
+
+/// The folder goes with it.
+pub struct Place {
+    folder: tempfile::TempDir,
+    pub clock: Clock,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self::with(Clock::by_hand(NOON))
+    }
+
+    pub fn with(clock: Clock) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), clock }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn url(&self) -> String {
+        format!("sqlite:{}", self.path("ledger.db").display())
+    }
+
+    pub async fn ledger(&self) -> Ledger {
+        Ledger::open(&self.url(), &self.clock).await.unwrap()
+    }
+}
+
+pub fn job(id: &str) -> NewJob {
+    let payload = serde_json::value::to_raw_value(&json!({ "order_no": id })).unwrap();
+    NewJob {
+        id: JobId::parse(id).unwrap(),
+        queue: "orders".to_owned(),
+        priority: Priority::Normal,
+        run_at: None,
+        unique: None,
+        deadline_at: None,
+        envelope: Envelope::new("check_order", payload),
+    }
+}
+
+pub fn id(text: &str) -> JobId {
+    JobId::parse(text).unwrap()
+}
