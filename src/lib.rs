@@ -1,4 +1,5 @@
 //! Windlass: the processes.
 
 pub mod demo;
+pub mod front_door;
 pub mod lifecycle;
