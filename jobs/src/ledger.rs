@@ -17,11 +17,13 @@ use crate::outbox::accept::{self, Write};
 mod error;
 mod in_flight;
 mod open;
+mod shelf;
 mod timeline;
 mod tx;
 
 pub use error::LedgerError;
 pub(crate) use in_flight::{InFlight, Telling};
+pub use shelf::LedgerShelf;
 pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
 pub use tx::Tx;
 

@@ -33,10 +33,6 @@ impl InFlight {
         self.0.tell_time_max
     }
 
-    pub fn contains(&self, key: &str) -> bool {
-        self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
-    }
-
     /// Enters the key; None when it is in already. Dropping what is returned takes it out, however the call ended.
     pub fn enter(&self, key: &str) -> Option<Telling> {
         let entered = self.0.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-use windlass_engine::{Clock, Envelope, JobId, NewJob, Priority, Timestamp};
+use windlass_engine::{Clock, Timestamp};
 use windlass_jobs::ledger::Ledger;
 
 pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
@@ -34,21 +33,4 @@ impl Place {
     pub async fn ledger(&self) -> Ledger {
         Ledger::open(&self.url(), &self.clock).await.unwrap()
     }
-}
-
-pub fn job(id: &str) -> NewJob {
-    let payload = serde_json::value::to_raw_value(&json!({ "order_no": id })).unwrap();
-    NewJob {
-        id: JobId::parse(id).unwrap(),
-        queue: "orders".to_owned(),
-        priority: Priority::Normal,
-        run_at: None,
-        unique: None,
-        deadline_at: None,
-        envelope: Envelope::new("check_order", payload),
-    }
-}
-
-pub fn id(text: &str) -> JobId {
-    JobId::parse(text).unwrap()
 }
