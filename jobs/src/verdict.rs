@@ -1,0 +1,41 @@
+//! What becomes of a job when the outside failed it: the one conversion from what a client says.
+
+use std::time::Duration;
+
+use windlass_engine::JobError;
+
+use crate::orders::ChangeError;
+use crate::outside::{Fault, OutsideError};
+
+/// Our own credentials or settings are wrong: a person must act, so hammering helps nobody.
+const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Throttled without a word of when to come back.
+const THROTTLED_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The verdict on a failed call. Effects have their own, in [`crate::effect`].
+pub fn of_outside(error: OutsideError) -> JobError {
+    let outage = error.is_outage();
+    let verdict = match &error.fault {
+        Fault::Throttled { retry_after } => {
+            let after = retry_after.unwrap_or(THROTTLED_RETRY_AFTER);
+            JobError::retry_after(after, error)
+        }
+        Fault::Misconfigured { code } => {
+            metrics::counter!("windlass_outside_misconfigured_total", "system" => error.system.name()).increment(1);
+            tracing::error!(system = error.system.name(), call = error.call, code, "the outside refuses our settings");
+            JobError::retry_after(MISCONFIGURED_RETRY_AFTER, error)
+        }
+        Fault::Refused { .. } => JobError::fail(error),
+        Fault::NotSent | Fault::InDoubt | Fault::Unavailable => JobError::retry(error),
+    };
+    if outage { verdict.outage() } else { verdict }
+}
+
+/// The verdict on a change of an order that could not be made.
+pub fn of_change(error: ChangeError) -> JobError {
+    match error {
+        // The state table forbids it: a fault of ours that no repetition cures.
+        ChangeError::NotAllowed { .. } => JobError::fail(error),
+        ChangeError::NoOrder(_) | ChangeError::Stale | ChangeError::Ledger(_) => JobError::retry(error),
+    }
+}
