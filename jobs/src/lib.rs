@@ -1,1 +1,12 @@
+//! The business: orders, suppliers, payments, notifications.
+//!
+//! This package cannot reach axum or apalis: what a job needs of the outside it asks of the clients here.
 
+//pub mod mini_program;
+pub mod money;
+//pub mod notifications;
+pub mod outside;
+pub mod payments;
+pub mod shop_time;
+pub mod suppliers;
+pub mod token;

@@ -1,0 +1,3 @@
+//! Money from and to customers.
+
+pub mod wechat_pay;

@@ -1,0 +1,104 @@
+//! Haier's open platform: what may be bought, its price, its stock, where a delivery is, what balance is left.
+//!
+//! Five reads and a token; all are safe to repeat (facts: haier.md). What the shop keeps of the answers, and
+//! when it asks, is the jobs' affair. "Not known" never becomes "not for sale" or "none in stock" here.
+
+mod balance;
+mod catalogue;
+mod logistics;
+mod settings;
+mod stock;
+mod token;
+mod wire;
+
+use std::sync::Arc;
+
+use reqwest::header::AUTHORIZATION;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub use balance::PayerBalance;
+pub use catalogue::{ByCode, PRODUCT_CODES_MAX, Price, Product, Unasked};
+pub use logistics::{Parcel, ParcelState};
+pub use settings::{HaierCalls, HaierSettings};
+pub use stock::{Stock, StockRow};
+
+use crate::outside::{Call, Http, OutsideError, System};
+use crate::token::{Tokens, with_token};
+use token::HaierTokens;
+
+/// The client of one account at Haier.
+#[derive(Clone)]
+pub struct Haier {
+    http: Http,
+    tokens: Tokens,
+    source: Arc<HaierTokens>,
+    settings: Arc<HaierSettings>,
+}
+
+/// One attempt at a call: refused for its token, or failed.
+enum Attempt {
+    TokenRefused(OutsideError),
+    Failed(OutsideError),
+}
+
+impl From<OutsideError> for Attempt {
+    fn from(error: OutsideError) -> Self {
+        Attempt::Failed(error)
+    }
+}
+
+impl Haier {
+    pub fn new(http: Http, tokens: Tokens, settings: HaierSettings) -> Self {
+        let settings = Arc::new(settings);
+        let source = Arc::new(HaierTokens::new(http.clone(), settings.clone()));
+        Self { http, tokens, source, settings }
+    }
+
+    /// Sees to it that a good token is at hand.
+    ///
+    /// # Errors
+    /// When none can be had.
+    pub async fn refresh_token(&self) -> Result<(), OutsideError> {
+        self.tokens.get(&*self.source).await.map(drop)
+    }
+
+    fn call(&self, name: &'static str) -> Call {
+        let settings = &self.settings;
+        Call::read(System::Haier, name, settings.call_timeout).hiding([
+            settings.client_secret.expose(),
+            settings.password.expose(),
+            settings.seller_password.expose(),
+            settings.customer_password.expose(),
+        ])
+    }
+
+    /// Posts `body` and opens the envelope; a refused token is replaced once (facts: haier.md 3).
+    async fn ask(
+        &self,
+        call: &Call,
+        url: &str,
+        body: &impl Serialize,
+    ) -> Result<Box<RawValue>, OutsideError> {
+        let is_stale = |attempt: &Attempt| matches!(attempt, Attempt::TokenRefused(_));
+        let work = async {
+            let result = with_token(&self.tokens, &*self.source, is_stale, async |token| {
+                let mut call = call.clone();
+                call.hide.push(token.value.expose().to_owned());
+                // Raw, without "Bearer" (facts: haier.md 2).
+                let request = self.http.post(url).header(AUTHORIZATION, token.value.expose()).json(body);
+                let answer = self.http.exchange(&call, request).await?;
+                if matches!(answer.status, 401 | 403) {
+                    let code = format!("http_{}", answer.status);
+                    return Err(Attempt::TokenRefused(call.misconfigured(&code, &answer.text())));
+                }
+                call.judge_status(&answer, self.http.clock())?;
+                Ok(wire::open_envelope(&call, &answer, &self.settings)?)
+            });
+            result.await.map_err(|attempt| match attempt {
+                Attempt::TokenRefused(error) | Attempt::Failed(error) => error,
+            })
+        };
+        self.http.measured(call, work).await
+    }
+}
