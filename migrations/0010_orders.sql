@@ -103,6 +103,8 @@ CREATE TABLE supplier_orders (
     accepted_at BIGINT,
     confirmed_at BIGINT,
     cancel_asked_at BIGINT,
+    -- How often a cancel was wanted: each time is an effect of its own.
+    cancels BIGINT NOT NULL DEFAULT 0,
     -- When somebody was told that an answer is overdue.
     alerted_at BIGINT,
     touched_at BIGINT NOT NULL
@@ -118,8 +120,8 @@ CREATE TABLE supplier_quantities (
     received_qty BIGINT NOT NULL,
     returned_qty BIGINT NOT NULL,
     rejected_qty BIGINT NOT NULL,
-    -- The supplier's own time stamp of the newest callback, yyyyMMddHHmmss.
-    as_of TEXT NOT NULL,
+    -- The supplier's own time stamp of the newest callback.
+    said_at BIGINT NOT NULL,
     PRIMARY KEY (so_id, product_code)
 );
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use windlass_engine::JobError;
 
-use crate::orders::ChangeError;
 use crate::outside::{Fault, OutsideError};
 
 /// Our own credentials or settings are wrong: a person must act, so hammering helps nobody.
@@ -12,7 +11,8 @@ const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Throttled without a word of when to come back.
 const THROTTLED_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The verdict on a failed call. Effects have their own, in [`crate::effect`].
+/// The verdict on a failed call. Effects and changes of an order
+/// have their own conversions, which a bare `?` takes.
 pub fn of_outside(error: OutsideError) -> JobError {
     let outage = error.is_outage();
     let verdict = match &error.fault {
@@ -29,13 +29,4 @@ pub fn of_outside(error: OutsideError) -> JobError {
         Fault::NotSent | Fault::InDoubt | Fault::Unavailable => JobError::retry(error),
     };
     if outage { verdict.outage() } else { verdict }
-}
-
-/// The verdict on a change of an order that could not be made.
-pub fn of_change(error: ChangeError) -> JobError {
-    match error {
-        // The state table forbids it: a fault of ours that no repetition cures.
-        ChangeError::NotAllowed { .. } => JobError::fail(error),
-        ChangeError::NoOrder(_) | ChangeError::Stale | ChangeError::Ledger(_) => JobError::retry(error),
-    }
 }

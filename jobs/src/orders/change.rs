@@ -3,10 +3,11 @@
 //!
 //! No call to the outside is made while one lives.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_engine::{Job, JobContext, JobId, NewJob, Timestamp};
+use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Timestamp};
 
 use super::standing::{self, OrderRow, Standing, order_columns};
 use super::state::OrderState;
@@ -14,17 +15,47 @@ use crate::ledger::{LedgerError, Tx};
 use crate::shop::Shop;
 
 /// Why a change could not be made.
-#[derive(Debug, thiserror::Error)]
+///
+/// Deliberately no [`std::error::Error`]: a bare `?` in a job then takes the conversion below, not the one that makes
+/// a plain retry of every error.
+#[derive(Debug)]
 pub enum ChangeError {
-    #[error("no order {0} is recorded")]
     NoOrder(String),
-    #[error("an order that is {from} cannot become {to}")]
-    NotAllowed { from: OrderState, to: OrderState },
+    NotAllowed {
+        from: OrderState,
+        to: OrderState,
+    },
     /// Somebody else moved it although the lock was held: the ledger was written to from outside.
-    #[error("the order was moved by somebody else")]
     Stale,
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(LedgerError),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoOrder(order_no) => write!(f, "no order {order_no} is recorded"),
+            Self::NotAllowed { from, to } => write!(f, "an order that is {from} cannot become {to}"),
+            Self::Stale => f.write_str("the order was moved by somebody else"),
+            Self::Ledger(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<ChangeError> for JobError {
+    fn from(error: ChangeError) -> Self {
+        let cause = anyhow::Error::msg(error.to_string());
+        match error {
+            // The state table forbids it: a fault of ours that no repetition cures.
+            ChangeError::NotAllowed { .. } => JobError::fail(cause),
+            ChangeError::NoOrder(_) | ChangeError::Stale | ChangeError::Ledger(_) => JobError::retry(cause),
+        }
+    }
+}
+
+impl From<LedgerError> for ChangeError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
 }
 
 impl From<sqlx::Error> for ChangeError {

@@ -83,6 +83,7 @@ pub struct SupplierRow {
     pub accepted_at: Option<i64>,
     pub confirmed_at: Option<i64>,
     pub cancel_asked_at: Option<i64>,
+    pub cancels: i64,
 }
 
 #[derive(Clone, Debug, Serialize, sqlx::FromRow)]
@@ -186,9 +187,15 @@ async fn payment(conn: &mut AnyConnection, order_no: &str) -> Result<PaymentRow,
 }
 
 async fn supplier(conn: &mut AnyConnection, order_no: &str) -> Result<Option<SupplierRow>, sqlx::Error> {
-    let sql = "SELECT so_id, state, haier_no, cancel, note, sent_at, accepted_at, confirmed_at, cancel_asked_at \
+    let sql = "SELECT so_id, state, haier_no, cancel, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels \
                FROM supplier_orders WHERE order_no = $1";
     sqlx::query_as(sql).bind(order_no).fetch_optional(conn).await
+}
+
+pub async fn refund_row(conn: &mut AnyConnection, refund_no: &str) -> Result<Option<RefundRow>, sqlx::Error> {
+    let sql = "SELECT refund_no, order_no, seq, amount_fen, reason, state, refund_id, note, requested_at, \
+               settled_at FROM refunds WHERE refund_no = $1";
+    sqlx::query_as(sql).bind(refund_no).fetch_optional(conn).await
 }
 
 async fn refunds(conn: &mut AnyConnection, order_no: &str) -> Result<Vec<RefundRow>, sqlx::Error> {
