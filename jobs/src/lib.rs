@@ -2,9 +2,9 @@
 //!
 //! This package cannot reach axum or apalis: what a job needs of the outside it asks of the clients here.
 
-//pub mod mini_program;
+pub mod mini_program;
 pub mod money;
-//pub mod notifications;
+pub mod notifications;
 pub mod outside;
 pub mod payments;
 pub mod shop_time;
