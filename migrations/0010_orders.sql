@@ -2,8 +2,8 @@
 -- TEXT and BIGINT only; instants (_at) are microseconds since 1970-01-01 UTC; money is integer fen.
 --
 -- orders.version is the lock of the whole order: every change to any row that hangs on an order first takes it
--- up by one. `touched_at` is when that last happened; `sweeps` counts how often the sweep has handed the row's
--- job over again since.
+-- up by one. `touched_at` is when that last happened, or when the sweep
+-- last looked at the row.
 
 CREATE TABLE orders (
     order_no TEXT NOT NULL PRIMARY KEY,
@@ -34,8 +34,7 @@ CREATE TABLE orders (
     -- When its parcels are to be looked for next.
     track_at BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL,
-    touched_at BIGINT NOT NULL,
-    sweeps BIGINT NOT NULL DEFAULT 0
+    touched_at BIGINT NOT NULL
 );
 CREATE INDEX orders_by_state ON orders (state, touched_at);
 CREATE INDEX orders_by_track ON orders (state, track_at);
@@ -83,7 +82,6 @@ CREATE TABLE refunds (
     requested_at BIGINT NOT NULL,
     settled_at BIGINT,
     touched_at BIGINT NOT NULL,
-    sweeps BIGINT NOT NULL DEFAULT 0,
     CONSTRAINT refunds_seq UNIQUE (order_no, seq)
 );
 CREATE INDEX refunds_by_state ON refunds (state, touched_at);
@@ -143,8 +141,7 @@ CREATE TABLE shipping_uploads (
     state TEXT NOT NULL CONSTRAINT shipping_uploads_state
         CHECK (state IN ('wanted', 'uploaded', 'needs_person', 'not_needed')),
     note TEXT NOT NULL DEFAULT '',
-    touched_at BIGINT NOT NULL,
-    sweeps BIGINT NOT NULL DEFAULT 0
+    touched_at BIGINT NOT NULL
 );
 CREATE INDEX shipping_uploads_by_state ON shipping_uploads (state, touched_at);
 
@@ -160,7 +157,6 @@ CREATE TABLE notifications (
     queued_at BIGINT NOT NULL,
     settled_at BIGINT,
     touched_at BIGINT NOT NULL,
-    sweeps BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (order_no, template, event, channel)
 );
 CREATE INDEX notifications_by_state ON notifications (state, touched_at);

@@ -55,6 +55,8 @@ pub struct Settings {
     pub expire_orders_max: usize,
     /// The templates of subscribe messages that the shop has; a template that is not there is not sent.
     pub subscribe_templates: BTreeMap<Template, SubscribeTemplate>,
+    /// A message that could not be sent for so long is not sent any more.
+    pub notification_useful_s: u64,
     /// `formal`, `trial` or `developer` (facts: wechat-mini-program.md 2).
     pub mini_program_state: String,
     /// The sender of e-mail; empty: no e-mail is sent.
@@ -93,6 +95,7 @@ impl Default for Settings {
             sweep_rows_max: 500,
             expire_orders_max: 500,
             subscribe_templates: BTreeMap::new(),
+            notification_useful_s: DAY,
             mini_program_state: "formal".to_owned(),
             mail_from: String::new(),
             mail_domain: "shop.example".to_owned(),

@@ -82,7 +82,7 @@ impl<'a> Change<'a> {
     /// As [`Change::begin`], in a transaction that did something else before.
     pub async fn within(shop: &'a Shop, mut tx: Tx, order_no: &str) -> Result<Self, ChangeError> {
         let sql = concat!(
-            "UPDATE orders SET version = version + 1, touched_at = $1, sweeps = 0 WHERE order_no = $2 RETURNING ",
+            "UPDATE orders SET version = version + 1, touched_at = $1 WHERE order_no = $2 RETURNING ",
             order_columns!()
         );
         let order: Option<OrderRow> = sqlx::query_as(sql)

@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use windlass_engine::{Job, JobContext, JobError, Outcome};
+use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome};
 
 use super::change::Change;
 use super::standing::{self, LineRow};
 use super::state::OrderState;
 use super::wind_down::give_up;
+use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF};
 use crate::shop::Shop;
 use crate::suppliers::PlaceSupplierOrder;
 use crate::suppliers::supply::{Supply, Wanted};
@@ -24,8 +25,14 @@ pub struct CheckSupply {
 impl Job for CheckSupply {
     const KIND: &'static str = "check_supply";
     const QUEUE: &'static str = "haier";
+    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = STEP_BACKOFF;
     const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
     type Context = Shop;
+
+    fn unique_key(&self) -> Option<String> {
+        Some(self.order_no.clone())
+    }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let mut conn = shop.ledger.reads().acquire().await?;

@@ -19,6 +19,16 @@ pub struct SeenParcel {
     pub delivered_at: Option<Timestamp>,
 }
 
+/// Whether anything was seen that is not known yet: most looks find nothing new, and write nothing.
+pub fn has_news(known: &[ParcelRow], seen: &[SeenParcel]) -> bool {
+    seen.iter().any(|parcel| {
+        known.iter().find(|known| known.tracking_no == parcel.tracking_no).is_none_or(|known| {
+            parcel.delivered_at.is_some() && known.delivered_at.is_none()
+                || !parcel.last_state.is_empty() && known.last_state != parcel.last_state
+        })
+    })
+}
+
 /// Writes down what was seen; what one side did not say keeps what the other said. Answers all parcels of the
 /// order.
 pub async fn record_parcels(

@@ -68,7 +68,7 @@ pub static TABLE: &[Line] = &[
                                           "handle_supplier_callback", "request_refund", "query_refund", "handle_refund_callback"],
            watched_by: &["watch_supplier_orders", "sweep_orders"],  next: &[Cancelled, Placed, Confirmed] },
     Line { state: Cancelled,  moved_by: &[], watched_by: &[],       next: &[] },
-    Line { state: Refusing,   moved_by: &["cancel_supplier_order", "place_supplier_order", "handle_supplier_callback",
+    Line { state: Refusing,   moved_by: &["cancel_order", "cancel_supplier_order", "place_supplier_order", "handle_supplier_callback",
                                           "request_refund", "query_refund", "handle_refund_callback"],
            watched_by: &["watch_supplier_orders", "sweep_orders"],  next: &[Refused, Placed, Confirmed] },
     Line { state: Refused,    moved_by: &[], watched_by: &[],       next: &[] },

@@ -127,6 +127,10 @@ impl Job for HandlePaymentCallback {
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 
+    fn unique_key(&self) -> Option<String> {
+        Some(self.callback_id.clone())
+    }
+
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let NoticeContent::Transaction(transaction) = notice(shop, &self.callback_id).await?.content else {
             return Err(JobError::fail(anyhow::anyhow!("a notice of a refund came to the payments' address")));
@@ -153,6 +157,10 @@ impl Job for HandleRefundCallback {
     const QUEUE: &'static str = "payments";
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
+
+    fn unique_key(&self) -> Option<String> {
+        Some(self.callback_id.clone())
+    }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let NoticeContent::Refund(refund) = notice(shop, &self.callback_id).await?.content else {

@@ -25,6 +25,10 @@ impl Job for QueryPayment {
     const BACKOFF: windlass_engine::Backoff = STEP_BACKOFF;
     type Context = Shop;
 
+    fn unique_key(&self) -> Option<String> {
+        Some(self.order_no.clone())
+    }
+
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let mut conn = shop.ledger.reads().acquire().await?;
         let order = standing::order(&mut conn, &self.order_no).await?;

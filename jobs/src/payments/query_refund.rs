@@ -26,6 +26,10 @@ impl Job for QueryRefund {
     const BACKOFF: Backoff = STEP_BACKOFF;
     type Context = Shop;
 
+    fn unique_key(&self) -> Option<String> {
+        Some(self.refund_no.clone())
+    }
+
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let mut conn = shop.ledger.reads().acquire().await?;
         let refund = refund_row(&mut conn, &self.refund_no).await?;

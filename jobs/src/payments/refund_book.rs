@@ -77,7 +77,7 @@ pub async fn record_refund(
     let now = change.now().micros();
     let moved = sqlx::query(
         "UPDATE refunds SET state = $1, refund_id = CASE WHEN $2 = '' THEN refund_id ELSE $2 END, note = $3, \
-         settled_at = $4, touched_at = $5, sweeps = 0 WHERE refund_no = $6 AND state = $7",
+         settled_at = $4, touched_at = $5 WHERE refund_no = $6 AND state = $7",
     )
     .bind(news.state.as_str())
     .bind(&news.refund_id)

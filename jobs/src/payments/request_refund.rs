@@ -40,6 +40,10 @@ impl Job for RequestRefund {
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 
+    fn unique_key(&self) -> Option<String> {
+        Some(self.refund_no.clone())
+    }
+
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let mut conn = shop.ledger.reads().acquire().await?;
         let refund = refund_row(&mut conn, &self.refund_no).await?;
@@ -53,7 +57,8 @@ impl Job for RequestRefund {
         };
         let request = request(&standing, &refund);
 
-        let effect = Effect { kind: EffectKind::WechatRefund, key: &refund.refund_no, about: &refund.order_no };
+        let key = format!("{}:{}", EffectKind::WechatRefund.name(), refund.refund_no);
+        let effect = Effect { kind: EffectKind::WechatRefund, key: &key, about: &refund.order_no };
         let ended = perform(
             &shop.ledger,
             effect,

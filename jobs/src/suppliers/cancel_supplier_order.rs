@@ -68,7 +68,8 @@ impl Job for CancelSupplierOrder {
 
 /// A cancel that failed and is wanted again later is another effect.
 fn effect_key(so_id: &str, cancels: i64) -> String {
-    if cancels <= 1 { so_id.to_owned() } else { format!("{so_id}#{cancels}") }
+    let kind = EffectKind::YlhCancel.name();
+    if cancels <= 1 { format!("{kind}:{so_id}") } else { format!("{kind}:{so_id}#{cancels}") }
 }
 
 /// Whether YLH said that it had cancelled before.

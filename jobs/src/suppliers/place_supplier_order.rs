@@ -50,8 +50,8 @@ impl Job for PlaceSupplierOrder {
             return Ok(Outcome::result(json!({ "skipped": "the order is not waiting for this" })));
         }
         let order = supplier_order(shop, &self.order_no).await?;
-        let so_id = order.so_id.clone();
-        let effect = Effect { kind: EffectKind::YlhCreate, key: &so_id, about: &self.order_no };
+        let key = format!("{}:{}", EffectKind::YlhCreate.name(), order.so_id);
+        let effect = Effect { kind: EffectKind::YlhCreate, key: &key, about: &self.order_no };
         let ended = perform(
             &shop.ledger,
             effect,

@@ -63,10 +63,10 @@ impl Supply {
         let refusal = |(code, units): (&String, &i64)| {
             let good = self.goods.get(code)?;
             if !good.refusal.is_empty() {
-                return Some(format!("{code}: {}", good.refusal));
+                return Some(format!("{}: {code}", good.refusal));
             }
             let stock = self.stock.get(code).copied().unwrap_or(0);
-            (stock < *units).then(|| format!("{code}: 库存不足 (out of stock): {stock} of {units}"))
+            (stock < *units).then(|| format!("库存不足 (out of stock): {code}, {stock} of {units}"))
         };
         wanted.iter().filter_map(refusal).collect()
     }

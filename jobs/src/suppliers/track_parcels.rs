@@ -14,7 +14,7 @@ use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Outcome, Timesta
 use super::haier::Parcel;
 use super::ylh::{STORE_LOGISTICS_MAX, Waybill};
 use crate::orders::{
-    Change, ChangeError, CompleteOrder, OrderState, SeenParcel, record_parcels, want_upload,
+    Change, ChangeError, CompleteOrder, OrderState, SeenParcel, has_news, record_parcels, standing, want_upload,
 };
 use crate::notifications::{Template, notify};
 use crate::outside::OutsideError;
@@ -151,7 +151,10 @@ async fn record_arrivals(
     order_no: &str,
     seen: &[SeenParcel],
 ) -> Result<bool, ChangeError> {
-    if seen.is_empty() {
+    let mut conn = shop.ledger.reads().acquire().await?;
+    let known = standing::parcels(&mut conn, order_no).await?;
+    drop(conn);
+    if !has_news(&known, seen) {
         return Ok(false);
     }
     let mut change = Change::begin(shop, job, order_no).await?;

@@ -1,0 +1,248 @@
+//! Ending deliveries: fenced by their tokens, with everything that hangs on the end in the same transaction.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::clock::Timestamp;
+use crate::context::LOG_LINES_MAX;
+use crate::id::{JobId, Token};
+use crate::job::State;
+use crate::store::sqlite::desk::{Desk, QueueNo};
+use crate::store::sqlite::enqueue::{self, Backlog, Prepared};
+use crate::store::sqlite::row::{self, IdKey};
+use crate::store::{
+    ENVELOPE_BYTES_MAX, End, FaultCause, JobFault, JobNotes, Settled, Settlement, StoreError,
+};
+
+/// Items in one call of settle or renew.
+pub(super) const SETTLE_ITEMS_MAX: usize = 10_000;
+
+/// A settlement within the bounds, with what is stored of it already written out.
+#[derive(Debug)]
+pub(super) struct Ending {
+    id: JobId,
+    token: Token,
+    end: End,
+    result: Option<String>,
+    follow_ups: Vec<Prepared>,
+    outage: bool,
+    notes: Option<JobNotes>,
+}
+
+pub(super) fn prepare(settlements: Vec<Settlement>) -> Result<Vec<Ending>, StoreError> {
+    if settlements.len() > SETTLE_ITEMS_MAX {
+        return Err(StoreError::Invalid(format!(
+            "{} settlements in one call; SETTLE_ITEMS_MAX is {SETTLE_ITEMS_MAX}",
+            settlements.len()
+        )));
+    }
+    settlements.into_iter().map(prepare_one).collect()
+}
+
+fn prepare_one(settlement: Settlement) -> Result<Ending, StoreError> {
+    let Settlement { id, token, mut end, outage, notes } = settlement;
+    let (mut kept, mut follow_ups) = (None, Vec::new());
+    if let End::Completed { result, follow_ups: jobs } = &mut end {
+        kept = result.take().map(|result| result.to_string());
+        follow_ups = enqueue::prepare(std::mem::take(jobs))?;
+    }
+    if let Some(result) = &kept
+        && result.len() > ENVELOPE_BYTES_MAX
+    {
+        return Err(StoreError::Invalid(format!(
+            "the result of {id} has {} bytes; ENVELOPE_BYTES_MAX is {ENVELOPE_BYTES_MAX}",
+            result.len()
+        )));
+    }
+    Ok(Ending { id, token, end, result: kept, follow_ups, outage, notes })
+}
+
+pub(super) fn settle(desk: &mut Desk, endings: &[Ending]) -> Result<Vec<Settled>, StoreError> {
+    endings.iter().map(|ending| settle_one(desk, ending)).collect()
+}
+
+fn settle_one(desk: &mut Desk, ending: &Ending) -> Result<Settled, StoreError> {
+    let queue = match &ending.end {
+        End::Completed { .. } => complete(desk, ending)?,
+        End::Retry { at, fault } => put_off(desk, ending, State::Retrying, *at, Some(fault))?,
+        End::Snoozed { until, .. } => put_off(desk, ending, State::Scheduled, *until, None)?,
+        End::Released => release(desk, &ending.id, ending.token)?,
+        End::Dead { fault } => bury(desk, ending, State::Dead, fault)?,
+        End::Cancelled { fault } => bury(desk, ending, State::Cancelled, fault)?,
+    };
+    let Some(queue) = queue else { return Ok(Settled::FencedOut) };
+    record(desk, queue, ending);
+    Ok(Settled::Done)
+}
+
+/// Tells the queue's breaker what the end says of the other side.
+fn record(desk: &mut Desk, queue: QueueNo, ending: &Ending) {
+    if desk.queues.get(queue).gate.rules.breaker.is_none() {
+        return;
+    }
+    let silent = matches!(ending.end, End::Released | End::Snoozed { .. });
+    let (outages, answered) = match (ending.outage, silent) {
+        (true, _) => (1, 0),
+        (false, false) => (0, 1),
+        (false, true) => return,
+    };
+    let wall = desk.wall;
+    desk.queues.change(queue).gate.record(wall, outages, answered);
+}
+
+fn complete(desk: &mut Desk, ending: &Ending) -> Result<Option<QueueNo>, StoreError> {
+    let settled: Option<(i64, QueueNo)> = desk
+        .conn
+        .prepare_cached(
+            "UPDATE job SET state = 4, done_at = ?3, lease_at = NULL, cancelling = 0
+             WHERE id = ?1 AND token = ?2 AND state = 2 RETURNING seq, queue",
+        )?
+        .query_row(params![IdKey::from(&ending.id), ending.token, desk.now], |row| {
+            Ok((row.get(0)?, QueueNo(row.get(1)?)))
+        })
+        .optional()?;
+    let Some((seq, queue)) = settled else { return Ok(None) };
+    if let Some(result) = &ending.result {
+        row::set_result(&desk.conn, seq, result)?;
+    }
+    if let Some(notes) = &ending.notes {
+        row::set_notes(&desk.conn, seq, notes)?;
+    }
+    desk.move_job(queue, &ending.id, State::Running, State::Completed);
+    enqueue::enqueue(desk, &ending.follow_ups, Backlog::Unbounded)?;
+    Ok(Some(queue))
+}
+
+/// A running job as its end needs it.
+pub(super) struct RunningJob {
+    pub seq: i64,
+    pub queue: QueueNo,
+    pub attempt: u32,
+    pub cancelling: bool,
+}
+
+fn running_job(desk: &Desk, id: &JobId, token: Token) -> Result<Option<RunningJob>, StoreError> {
+    Ok(desk
+        .conn
+        .prepare_cached(
+            "SELECT seq, queue, attempt, cancelling FROM job WHERE id = ?1 AND token = ?2 AND state = 2",
+        )?
+        .query_row(params![IdKey::from(id), token], |row| {
+            Ok(RunningJob {
+                seq: row.get(0)?,
+                queue: QueueNo(row.get(1)?),
+                attempt: row.get(2)?,
+                cancelling: row.get(3)?,
+            })
+        })
+        .optional()?)
+}
+
+/// Ends the attempt for good.
+fn bury(
+    desk: &mut Desk,
+    ending: &Ending,
+    state: State,
+    fault: &JobFault,
+) -> Result<Option<QueueNo>, StoreError> {
+    let Some(job) = running_job(desk, &ending.id, ending.token)? else { return Ok(None) };
+    if let Some(notes) = &ending.notes {
+        row::set_notes(&desk.conn, job.seq, notes)?;
+    }
+    row::add_fault(&desk.conn, job.seq, fault)?;
+    finish(desk, &ending.id, &job, state, 0)?;
+    Ok(Some(job.queue))
+}
+
+/// Ends the attempt; the job comes again at `at`. A snooze gives the attempt back.
+fn put_off(
+    desk: &mut Desk,
+    ending: &Ending,
+    state: State,
+    at: Timestamp,
+    fault: Option<&JobFault>,
+) -> Result<Option<QueueNo>, StoreError> {
+    let Some(job) = running_job(desk, &ending.id, ending.token)? else { return Ok(None) };
+    keep_notes(desk, job.seq, ending)?;
+    if let Some(fault) = fault {
+        row::add_fault(&desk.conn, job.seq, fault)?;
+    }
+    let given_back = u32::from(fault.is_none());
+    if job.cancelling {
+        cancel_as_asked(desk, &ending.id, &job, given_back)?;
+        return Ok(Some(job.queue));
+    }
+    let (state, at) = if at > desk.now { (state, at) } else { (State::Ready, desk.now) };
+    desk.conn
+        .prepare_cached(
+            "UPDATE job SET state = ?2, run_at = ?3, attempt = attempt - ?4, lease_at = NULL, worker = NULL
+             WHERE seq = ?1",
+        )?
+        .execute(params![job.seq, state, at, given_back])?;
+    if state != State::Ready {
+        desk.will_be_due(at);
+    }
+    desk.move_job(job.queue, &ending.id, State::Running, state);
+    Ok(Some(job.queue))
+}
+
+/// Keeps the attempt's notes; a snooze adds why it waits, for whoever asks the job why it does not run.
+fn keep_notes(desk: &Desk, seq: i64, ending: &Ending) -> Result<(), StoreError> {
+    let mut notes = ending.notes.clone();
+    if let End::Snoozed { until, why } = &ending.end {
+        let log = &mut notes.get_or_insert_default().log;
+        log.push(format!("snoozed until {until}: {why}"));
+        log.drain(..log.len().saturating_sub(LOG_LINES_MAX));
+    }
+    notes.map_or(Ok(()), |notes| row::set_notes(&desk.conn, seq, &notes))
+}
+
+/// Gives a delivery back unharmed: the job stands where it stood. None when it was fenced out.
+pub(super) fn release(desk: &mut Desk, id: &JobId, token: Token) -> Result<Option<QueueNo>, StoreError> {
+    let Some(job) = running_job(desk, id, token)? else { return Ok(None) };
+    if job.cancelling {
+        cancel_as_asked(desk, id, &job, 1)?;
+        return Ok(Some(job.queue));
+    }
+    desk.conn
+        .prepare_cached(
+            "UPDATE job SET state = 1, attempt = attempt - 1, lease_at = NULL, worker = NULL WHERE seq = ?1",
+        )?
+        .execute([job.seq])?;
+    desk.move_job(job.queue, id, State::Running, State::Ready);
+    Ok(Some(job.queue))
+}
+
+/// Somebody asked that the job stop while it ran: whatever would bring it back ends it instead.
+pub(super) fn cancel_as_asked(
+    desk: &mut Desk,
+    id: &JobId,
+    job: &RunningJob,
+    attempts_given_back: u32,
+) -> Result<(), StoreError> {
+    let fault = JobFault {
+        attempt: job.attempt,
+        at: desk.now,
+        cause: FaultCause::Cancelled,
+        message: "cancelled on request while it ran".into(),
+    };
+    row::add_fault(&desk.conn, job.seq, &fault)?;
+    finish(desk, id, job, State::Cancelled, attempts_given_back)
+}
+
+/// Running -> a terminal state.
+pub(super) fn finish(
+    desk: &mut Desk,
+    id: &JobId,
+    job: &RunningJob,
+    state: State,
+    attempts_given_back: u32,
+) -> Result<(), StoreError> {
+    desk.conn
+        .prepare_cached(
+            "UPDATE job SET state = ?2, done_at = ?3, attempt = attempt - ?4, lease_at = NULL, cancelling = 0
+             WHERE seq = ?1",
+        )?
+        .execute(params![job.seq, state, desk.now, attempts_given_back])?;
+    desk.move_job(job.queue, id, State::Running, state);
+    Ok(())
+}
