@@ -23,8 +23,8 @@ mod view;
 mod wind_down;
 
 pub use cancel_order::CancelOrder;
-pub use change::ChangeError;
 pub(crate) use change::Change;
+pub use change::ChangeError;
 pub use check_supply::CheckSupply;
 pub use complete_order::CompleteOrder;
 pub use expire_unpaid_orders::ExpireUnpaidOrders;

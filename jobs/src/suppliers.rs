@@ -6,15 +6,15 @@ mod cancel_supplier_order;
 pub mod haier;
 mod handle_supplier_callback;
 mod place_supplier_order;
-pub(crate) mod supply;
 mod supplier_order;
+pub(crate) mod supply;
 mod track_parcels;
 mod watch_supplier_orders;
 pub mod ylh;
 
 pub(crate) use book::set_cancel;
-pub use callbacks::{SOURCE as YLH_CALLBACK_SOURCE, receive_ylh_callback};
 pub(crate) use callbacks::job_for;
+pub use callbacks::{SOURCE as YLH_CALLBACK_SOURCE, receive_ylh_callback};
 pub use cancel_supplier_order::CancelSupplierOrder;
 pub use handle_supplier_callback::HandleSupplierCallback;
 pub use place_supplier_order::PlaceSupplierOrder;

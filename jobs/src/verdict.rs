@@ -21,8 +21,14 @@ pub fn of_outside(error: OutsideError) -> JobError {
             JobError::retry_after(after, error)
         }
         Fault::Misconfigured { code } => {
-            metrics::counter!("windlass_outside_misconfigured_total", "system" => error.system.name()).increment(1);
-            tracing::error!(system = error.system.name(), call = error.call, code, "the outside refuses our settings");
+            metrics::counter!("windlass_outside_misconfigured_total", "system" => error.system.name())
+                .increment(1);
+            tracing::error!(
+                system = error.system.name(),
+                call = error.call,
+                code,
+                "the outside refuses our settings"
+            );
             JobError::retry_after(MISCONFIGURED_RETRY_AFTER, error)
         }
         Fault::Refused { .. } => JobError::fail(error),

@@ -1,6 +1,5 @@
 //! Deciding that a customer is to be told: a row and a job for each channel, once for (template, order, event).
 
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_engine::{Job, JobId, NewJob};
@@ -94,10 +93,7 @@ async fn queue(
     let step = SendNotification { order_no, template, event: event.to_owned(), channel };
     let clock = change.shop().clock.clone();
     let id = JobId::derived(&[SendNotification::KIND, &step.dedup_key()]);
-    let job = NewJob::of(&step, &clock)
-        .id(id)
-        .queue(channel.queue())
-        .tag(format!("order:{}", step.order_no));
+    let job = NewJob::of(&step, &clock).id(id).queue(channel.queue()).tag(format!("order:{}", step.order_no));
     change.tx().enqueue(&job).await?;
     Ok(())
 }

@@ -102,7 +102,10 @@ impl SendNotification {
 
     async fn send_subscribe(&self, shop: &Shop, facts: &Facts) -> Result<Ended<()>, JobError> {
         let Some(template) = shop.settings.subscribe_templates.get(&self.template) else {
-            return Err(JobError::fail(anyhow::anyhow!("the shop has no template {}", self.template.as_str())));
+            return Err(JobError::fail(anyhow::anyhow!(
+                "the shop has no template {}",
+                self.template.as_str()
+            )));
         };
         let message = SubscribeMessage {
             openid: facts.standing.order.openid.clone(),
@@ -173,7 +176,8 @@ impl SendNotification {
         .execute(tx.conn())
         .await?;
         if settled.rows_affected() == 1 {
-            let data = json!({ "template": self.template.as_str(), "channel": self.channel.as_str(), "note": note });
+            let data =
+                json!({ "template": self.template.as_str(), "channel": self.channel.as_str(), "note": note });
             tx.event(&self.order_no, "notification", state.as_str(), &data).await?;
             tx.commit().await?;
             metrics::counter!("windlass_notifications_total", "state" => state.as_str()).increment(1);

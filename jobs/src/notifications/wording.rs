@@ -86,10 +86,13 @@ impl Facts {
     pub fn mail(&self, template: Template) -> (String, String) {
         let order_no = &self.standing.order.order_no;
         let (subject, body) = match template {
-            Template::OrderPaid => ("订单支付成功", format!("我们已收到您的付款 {}。", self.part(Part::Amount))),
-            Template::OrderShipped => {
-                ("订单已发货", format!("{} 已发货，单号 {}。", self.part(Part::Carrier), self.part(Part::TrackingNo)))
+            Template::OrderPaid => {
+                ("订单支付成功", format!("我们已收到您的付款 {}。", self.part(Part::Amount)))
             }
+            Template::OrderShipped => (
+                "订单已发货",
+                format!("{} 已发货，单号 {}。", self.part(Part::Carrier), self.part(Part::TrackingNo)),
+            ),
             Template::OrderCompleted => ("订单已完成", "感谢您的购买。".to_owned()),
             Template::OrderCancelled => ("订单已取消", format!("原因：{}", self.part(Part::Reason))),
             Template::OrderRefused => {

@@ -78,9 +78,9 @@ impl Job for CancelOrder {
                 change.commit().await?;
                 Ok(Outcome::result(json!({ "cancelled": false, "because": why })))
             }
-            state @ (OrderState::Refused | OrderState::Cancelled) => {
-                Ok(Outcome::result(json!({ "cancelled": state == OrderState::Cancelled, "state": state.as_str() })))
-            }
+            state @ (OrderState::Refused | OrderState::Cancelled) => Ok(Outcome::result(
+                json!({ "cancelled": state == OrderState::Cancelled, "state": state.as_str() }),
+            )),
         }
     }
 }
@@ -130,7 +130,9 @@ async fn close_payment(shop: &Shop, job: &JobContext, order_no: &str) -> Result<
     match ask_trade(shop, order_no).await? {
         Trade::Paid(money) => paid_after_all(shop, job, order_no, &money).await,
         Trade::Closed | Trade::Unknown => closed(shop, job, order_no).await,
-        Trade::Open => Err(JobError::retry(anyhow::anyhow!("WeChat was asked to close {order_no} and has not yet"))),
+        Trade::Open => {
+            Err(JobError::retry(anyhow::anyhow!("WeChat was asked to close {order_no} and has not yet")))
+        }
     }
 }
 
@@ -169,11 +171,13 @@ async fn closed(shop: &Shop, job: &JobContext, order_no: &str) -> Result<Outcome
 async fn mark_closed(change: &mut Change<'_>) -> Result<(), ChangeError> {
     let now = change.now().micros();
     let order_no = change.order_no().to_owned();
-    sqlx::query("UPDATE payments SET state = 'closed', touched_at = $1 WHERE order_no = $2 AND state = 'paying'")
-        .bind(now)
-        .bind(&order_no)
-        .execute(change.tx().conn())
-        .await?;
+    sqlx::query(
+        "UPDATE payments SET state = 'closed', touched_at = $1 WHERE order_no = $2 AND state = 'paying'",
+    )
+    .bind(now)
+    .bind(&order_no)
+    .execute(change.tx().conn())
+    .await?;
     change.event("payment", "closed", Value::Null).await
 }
 

@@ -57,7 +57,9 @@ impl Job for CheckSupply {
         } else {
             let below_cost = supply.below_cost(&lines);
             if !below_cost.is_empty() {
-                change.event("supply", "sold below what Haier asks", json!({ "products": below_cost })).await?;
+                change
+                    .event("supply", "sold below what Haier asks", json!({ "products": below_cost }))
+                    .await?;
             }
             change.move_to(OrderState::Checked, "Haier sells and has it all").await?;
             change.next(&PlaceSupplierOrder { order_no: self.order_no }).await?;

@@ -36,8 +36,13 @@ impl Job for FulfilOrder {
         if record(shop, &mut tx, &self.order).await? {
             record_lines(&mut tx, &self.order).await?;
             record_payment(shop, &mut tx, &self.order).await?;
-            tx.event(&self.order.no, "pending", "the order was recorded", &json!({ "total_fen": self.order.total_fen }))
-                .await?;
+            tx.event(
+                &self.order.no,
+                "pending",
+                "the order was recorded",
+                &json!({ "total_fen": self.order.total_fen }),
+            )
+            .await?;
             look_for_payment(shop, &mut tx, &self.order.no).await?;
             tx.commit().await?;
             return Ok(Outcome::result(json!({ "order_no": self.order.no, "recorded": true })));

@@ -214,12 +214,10 @@ mod tests {
     use super::*;
 
     pub(crate) fn order(lines: Vec<OrderLine>) -> Result<Order, BadOrder> {
-        let customer = Customer {
-            openid: "o1".into(),
-            name: "测试".into(),
-            mobile: "13000000000".into(),
-            email: None,
-        };
+        let customer =
+            Customer {
+                openid: "o1".into(), name: "测试".into(), mobile: "13000000000".into(), email: None
+            };
         let address = Address {
             province: "江苏省".into(),
             city: "南京市".into(),
@@ -254,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_discount_above_the_price_is_refused() {
-        assert!(matches!(order(vec![line(1, 100, 101)]), Err(BadOrder::Field(field, _)) if field == "/lines/0/discount_fen"));
+        assert!(
+            matches!(order(vec![line(1, 100, 101)]), Err(BadOrder::Field(field, _)) if field == "/lines/0/discount_fen")
+        );
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl<'a> Sweep<'a> {
 
     /// The id says what stood still and when it was noticed: noticing it twice in one period is once.
     async fn again<J: Job>(&self, tx: &mut Tx, step: &J, what: &[&str]) -> Result<NewJob, LedgerError> {
-        let period = self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
+        let period =
+            self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
         let period = period.to_string();
         let mut parts = vec![J::KIND];
         parts.extend_from_slice(what);
@@ -96,12 +97,13 @@ impl<'a> Sweep<'a> {
         .await?;
         let mut tx = self.begin().await?;
         for (order_no,) in &still {
-            let touched = sqlx::query("UPDATE orders SET touched_at = $1 WHERE order_no = $2 AND touched_at < $3")
-                .bind(self.now.micros())
-                .bind(order_no)
-                .bind(self.before.micros())
-                .execute(tx.conn())
-                .await?;
+            let touched =
+                sqlx::query("UPDATE orders SET touched_at = $1 WHERE order_no = $2 AND touched_at < $3")
+                    .bind(self.now.micros())
+                    .bind(order_no)
+                    .bind(self.before.micros())
+                    .execute(tx.conn())
+                    .await?;
             if touched.rows_affected() == 1
                 && let Some(standing) = Standing::read(tx.conn(), order_no).await?
             {
@@ -231,7 +233,8 @@ impl<'a> Sweep<'a> {
             } else {
                 continue;
             };
-            let period = self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
+            let period =
+                self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
             let again = JobId::derived(&[job.id.as_str(), "again", &period.to_string()]);
             tx.enqueue(&job.id(again)).await?;
         }

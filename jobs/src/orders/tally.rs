@@ -45,7 +45,8 @@ pub async fn tally(ledger: &Ledger) -> Result<Tally, LedgerError> {
         )
         .await?,
         uploads: by_state(ledger, "SELECT state, COUNT(*) AS n FROM shipping_uploads GROUP BY state").await?,
-        notifications: by_state(ledger, "SELECT state, COUNT(*) AS n FROM notifications GROUP BY state").await?,
+        notifications: by_state(ledger, "SELECT state, COUNT(*) AS n FROM notifications GROUP BY state")
+            .await?,
         effects,
         effects_in_doubt: effects_in_doubt(ledger).await?,
     })

@@ -39,7 +39,9 @@ pub async fn wind_down(change: &mut Change<'_>) -> Result<(), ChangeError> {
             reserve_refund(change, amount_fen, &reason).await
         }
         NextStep::NeedsPerson => {
-            change.event("needs_person", "the money cannot go back by itself: see the payment", json!(null)).await
+            change
+                .event("needs_person", "the money cannot go back by itself: see the payment", json!(null))
+                .await
         }
         NextStep::End(state) => end(change, state).await,
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use windlass_engine::{AcceptedBy, Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
 
-use super::refund_book::{RefundNews, record_refund};
 use super::refund::RefundState;
+use super::refund_book::{RefundNews, record_refund};
 use super::take_money::take_money;
 use super::trade::money;
 use super::wechat_pay::{Notice, NoticeContent, RefundStatus};
@@ -133,7 +133,9 @@ impl Job for HandlePaymentCallback {
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let NoticeContent::Transaction(transaction) = notice(shop, &self.callback_id).await?.content else {
-            return Err(JobError::fail(anyhow::anyhow!("a notice of a refund came to the payments' address")));
+            return Err(JobError::fail(anyhow::anyhow!(
+                "a notice of a refund came to the payments' address"
+            )));
         };
         let Some(money) = money(&transaction, "callback") else {
             return Err(JobError::fail(anyhow::anyhow!("the notice does not say which payment or how much")));
@@ -164,7 +166,9 @@ impl Job for HandleRefundCallback {
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let NoticeContent::Refund(refund) = notice(shop, &self.callback_id).await?.content else {
-            return Err(JobError::fail(anyhow::anyhow!("a notice of a payment came to the refunds' address")));
+            return Err(JobError::fail(anyhow::anyhow!(
+                "a notice of a payment came to the refunds' address"
+            )));
         };
         let state = match &refund.status {
             RefundStatus::Success => RefundState::Succeeded,
@@ -192,7 +196,7 @@ async fn notice(shop: &Shop, callback_id: &str) -> Result<Notice, JobError> {
 
 /// The order may be on its way into the ledger still: then another attempt finds it.
 async fn begin<'a>(shop: &'a Shop, job: &JobContext, order_no: &str) -> Result<Change<'a>, JobError> {
-    Change::begin(shop, job, order_no).await
+    Ok(Change::begin(shop, job, order_no).await?)
 }
 
 async fn finish(mut change: Change<'_>, callback_id: &str) -> Result<Outcome, JobError> {
@@ -227,8 +231,7 @@ fn headers_json(headers: &HeaderMap) -> Value {
 
 fn stored_headers(stored: &Callback) -> HeaderMap {
     let texts = stored.headers.as_object().into_iter().flatten();
-    let pairs: Vec<_> = texts
-        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-        .collect();
+    let pairs: Vec<_> =
+        texts.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
     signature_headers(&pairs)
 }

@@ -41,7 +41,9 @@ pub async fn reserve_refund(
     .await?;
     let gap = gap_before(change, now);
     let id = JobId::derived(&[RequestRefund::KIND, &refund_no]);
-    change.event("refund_requested", reason, json!({ "refund_no": refund_no, "amount_fen": amount_fen })).await?;
+    change
+        .event("refund_requested", reason, json!({ "refund_no": refund_no, "amount_fen": amount_fen }))
+        .await?;
     change.next_as(id, &RequestRefund { refund_no }, gap).await?;
     change.refresh().await
 }
@@ -69,7 +71,9 @@ pub async fn record_refund(
 ) -> Result<(), ChangeError> {
     let Some(known) = change.standing.refunds.iter().find(|refund| refund.refund_no == refund_no).cloned()
     else {
-        return change.event("needs_person", "a refund that is not in the books", json!({ "refund_no": refund_no })).await;
+        return change
+            .event("needs_person", "a refund that is not in the books", json!({ "refund_no": refund_no }))
+            .await;
     };
     if known.state.is_final() || known.state == news.state || news.state == RefundState::Requested {
         return Ok(());

@@ -120,7 +120,9 @@ fn news(ended: Ended<RefundAnswer>) -> Result<RefundNews, JobError> {
             refund_id: String::new(),
             note: format!("{code}: {reason}"),
         }),
-        Ended::InDoubt { .. } => Err(JobError::retry(anyhow::anyhow!("whether WeChat has the refund is not known"))),
+        Ended::InDoubt { .. } => {
+            Err(JobError::retry(anyhow::anyhow!("whether WeChat has the refund is not known")))
+        }
     }
 }
 

@@ -29,7 +29,9 @@ fn read_trade(transaction: Transaction, order_no: &str) -> Result<Trade, JobErro
     if transaction.state.is_paid() {
         let money = money(&transaction, "query");
         return money.map(Trade::Paid).ok_or_else(|| {
-            JobError::retry(anyhow::anyhow!("WeChat says {order_no} is paid, and not how much or by which payment"))
+            JobError::retry(anyhow::anyhow!(
+                "WeChat says {order_no} is paid, and not how much or by which payment"
+            ))
         });
     }
     if transaction.state.is_over_unpaid() {

@@ -3,8 +3,8 @@
 use serde_json::json;
 use windlass_engine::Timestamp;
 
-use super::ylh::CallbackItem;
 use super::supplier_order::{CancelState, SupplierState, so_id};
+use super::ylh::CallbackItem;
 use crate::orders::{Change, ChangeError};
 
 /// Written before the first call: from here on the supplier may have the order.

@@ -80,7 +80,9 @@ async fn apply(change: &mut Change<'_>, said: &Callback, said_at: Timestamp) -> 
         // What 0 means with out-of-stock is not explained; a state that is not printed is for a person.
         (Method::OutOfStock, 0) => Ok(()),
         (_, state) => {
-            change.event("needs_person", "YLH says a state that is not known", json!({ "state": state })).await
+            change
+                .event("needs_person", "YLH says a state that is not known", json!({ "state": state }))
+                .await
         }
     }
 }
@@ -98,7 +100,10 @@ async fn confirmed(change: &mut Change<'_>, said: &Callback) -> Result<(), Chang
     let haier_no = said.ext_order_no.as_deref();
     match supplier(change).0 {
         SupplierState::Confirmed | SupplierState::OutOfStock | SupplierState::Cancelled => return Ok(()),
-        SupplierState::Sending | SupplierState::Accepted | SupplierState::Rejected | SupplierState::Withdrawn => {}
+        SupplierState::Sending
+        | SupplierState::Accepted
+        | SupplierState::Rejected
+        | SupplierState::Withdrawn => {}
     }
     set_supplier(change, SupplierState::Confirmed, haier_no, "").await?;
     if change.state() == OrderState::Checked {
@@ -168,7 +173,9 @@ async fn cancelled_in_part(
 ) -> Result<(), ChangeError> {
     let lines = change.lines().await?;
     let all = lines.iter().all(|line| {
-        returned.iter().any(|back| back.product_code == line.product_code && back.units >= back.total && back.total > 0)
+        returned
+            .iter()
+            .any(|back| back.product_code == line.product_code && back.units >= back.total && back.total > 0)
     });
     if all {
         return cancelled(change, said).await;
@@ -186,7 +193,9 @@ async fn cancelled_in_part(
 async fn refuse(change: &mut Change<'_>, reason: &str) -> Result<(), ChangeError> {
     match change.state() {
         state if state.is_winding_down() => wind_down(change).await,
-        state if state.may_become(OrderState::Refusing) => give_up(change, OrderState::Refusing, reason).await,
+        state if state.may_become(OrderState::Refusing) => {
+            give_up(change, OrderState::Refusing, reason).await
+        }
         _ => Ok(()),
     }
 }

@@ -13,7 +13,8 @@ use super::ylh::{Consignee, Created, SupplierLine, SupplierOrder};
 use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
 use crate::money::Fen;
 use crate::orders::{
-    Change, ChangeError, LineRow, OrderRow, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, give_up, standing, wind_down,
+    Change, ChangeError, LineRow, OrderRow, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, give_up, standing,
+    wind_down,
 };
 use crate::outside::OutsideError;
 use crate::shop::Shop;

@@ -95,7 +95,12 @@ impl Supply {
         Ok(supply)
     }
 
-    async fn read_goods(&mut self, conn: &mut AnyConnection, codes: &[&String], since: i64) -> Result<(), sqlx::Error> {
+    async fn read_goods(
+        &mut self,
+        conn: &mut AnyConnection,
+        codes: &[&String],
+        since: i64,
+    ) -> Result<(), sqlx::Error> {
         let sql = format!(
             "SELECT product_code, refusal, invoice_price_fen FROM supply WHERE asked_at >= $1 \
              AND product_code IN ({})",
@@ -107,7 +112,8 @@ impl Supply {
         }
         let rows: Vec<(String, String, i64)> = query.fetch_all(conn).await?;
         self.goods.extend(
-            rows.into_iter().map(|(code, refusal, invoice_price_fen)| (code, Good { refusal, invoice_price_fen })),
+            rows.into_iter()
+                .map(|(code, refusal, invoice_price_fen)| (code, Good { refusal, invoice_price_fen })),
         );
         Ok(())
     }
@@ -124,7 +130,8 @@ impl Supply {
              AND product_code IN ({})",
             numbered(3, codes.len())
         );
-        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).bind(since).bind(county_code);
+        let mut query =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).bind(since).bind(county_code);
         for code in codes {
             query = query.bind(code.as_str());
         }
@@ -136,7 +143,8 @@ impl Supply {
     /// Asks what is sold and at what price.
     async fn ask_goods(&mut self, shop: &Shop, codes: &[String]) -> Result<(), JobError> {
         let products = shop.haier.products(codes).await.map_err(verdict::of_outside)?;
-        let sold: Vec<String> = products.found.values().filter(|p| p.is_for_sale).map(|p| p.code.clone()).collect();
+        let sold: Vec<String> =
+            products.found.values().filter(|p| p.is_for_sale).map(|p| p.code.clone()).collect();
         let mut learned: Vec<(String, Good)> =
             products.found.into_values().filter(|p| !p.is_for_sale).map(not_sold).collect();
         let mut gap = products.unasked.map(|unasked| unasked.error);
@@ -185,7 +193,8 @@ fn missing<T>(wanted: &Wanted, known: &BTreeMap<String, T>) -> Vec<String> {
 }
 
 fn not_sold(product: Product) -> (String, Good) {
-    let refusal = product.refusal.filter(|text| !text.is_empty()).unwrap_or_else(|| "商品暂不可采".to_owned());
+    let refusal =
+        product.refusal.filter(|text| !text.is_empty()).unwrap_or_else(|| "商品暂不可采".to_owned());
     (product.code, Good { refusal: format!("{refusal} (not procurable)"), invoice_price_fen: 0 })
 }
 

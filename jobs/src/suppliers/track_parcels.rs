@@ -13,10 +13,11 @@ use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Outcome, Timesta
 
 use super::haier::Parcel;
 use super::ylh::{STORE_LOGISTICS_MAX, Waybill};
-use crate::orders::{
-    Change, ChangeError, CompleteOrder, OrderState, SeenParcel, has_news, record_parcels, standing, want_upload,
-};
 use crate::notifications::{Template, notify};
+use crate::orders::{
+    Change, ChangeError, CompleteOrder, OrderState, SeenParcel, has_news, record_parcels, standing,
+    want_upload,
+};
 use crate::outside::OutsideError;
 use crate::shop::Shop;
 use crate::verdict;
@@ -91,8 +92,12 @@ async fn find_shipments(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<us
                     waybills.entry(delivery.haier_no).or_default().extend(delivery.waybills);
                 }
                 for due in chunk {
-                    let seen: Vec<SeenParcel> =
-                        waybills.remove(&due.haier_no).into_iter().flatten().filter_map(from_waybill).collect();
+                    let seen: Vec<SeenParcel> = waybills
+                        .remove(&due.haier_no)
+                        .into_iter()
+                        .flatten()
+                        .filter_map(from_waybill)
+                        .collect();
                     if !seen.is_empty() {
                         shipped += usize::from(mark_shipped(shop, job, &due.order_no, &seen).await?);
                     }
@@ -183,11 +188,13 @@ async fn look_again_later(shop: &Shop, heard: &[Due]) -> Result<(), JobError> {
     for due in heard {
         let age = now.since(Timestamp::from_micros(due.state_at));
         let at = now + shop.settings.track_again_after(age);
-        sqlx::query("UPDATE orders SET track_at = $1 WHERE order_no = $2 AND state IN ('confirmed', 'shipped')")
-            .bind(at.micros())
-            .bind(&due.order_no)
-            .execute(tx.conn())
-            .await?;
+        sqlx::query(
+            "UPDATE orders SET track_at = $1 WHERE order_no = $2 AND state IN ('confirmed', 'shipped')",
+        )
+        .bind(at.micros())
+        .bind(&due.order_no)
+        .execute(tx.conn())
+        .await?;
     }
     tx.commit().await?;
     Ok(())
