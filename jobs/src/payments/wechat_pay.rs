@@ -1,8 +1,9 @@
 //! WeChat Pay APIv3 for a direct merchant (facts: wechat-pay.md).
 //!
 //! Every request is signed, every answer and callback is verified, and an answer that cannot be trusted is no
-//! answer. Reading bills and deciding what a payment means for an order are not here.
+//! answer. Reading a bill's lines and deciding what a payment means for an order are not here.
 
+mod bills;
 mod calls;
 mod certificates;
 mod codes;
@@ -20,6 +21,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use windlass_engine::Timestamp;
 
+pub use bills::{BillAnswer, BillKind, BillLink, DownloadError};
 pub use calls::{CloseAnswer, PaymentRef, RefundRequest};
 pub use keys::{MerchantKey, PlatformKeys};
 pub use notice::{Event, Notice, NoticeContent, RefundNotice, Refused};

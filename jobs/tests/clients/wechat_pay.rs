@@ -9,8 +9,9 @@ use windlass_engine::Clock;
 use windlass_jobs::money::Fen;
 use windlass_jobs::outside::{Fault, OutsideError};
 use windlass_jobs::payments::wechat_pay::{
-    CloseAnswer, Distrust, Event, MerchantKey, NoticeContent, PaymentRef, PlatformKeys, Refund,
-    RefundRequest, RefundStatus, Refused, TradeState, WechatPay, WechatPaySettings,
+    BillAnswer, BillKind, BillLink, CloseAnswer, Distrust, DownloadError, Event, MerchantKey, NoticeContent,
+    PaymentRef, PlatformKeys, Refund, RefundRequest, RefundStatus, Refused, TradeState, WechatPay,
+    WechatPaySettings,
 };
 
 use crate::script::{Reply, Request, Script, json, nobody, status};
@@ -44,6 +45,7 @@ fn pay_with(url: &str, platform_keys: BTreeMap<String, String>, clock: &Clock) -
         platform_keys,
         answer_with_key: None,
         call_timeout: IMPATIENT,
+        bill_timeout: IMPATIENT,
     };
     WechatPay::new(http(clock), settings).unwrap()
 }
@@ -365,4 +367,47 @@ fn a_private_key_loads_in_both_forms_and_signs_alike() {
     let pkcs8 = MerchantKey::from_pem("S", MERCHANT_PKCS8).unwrap();
     assert_eq!(pkcs1.sign("x"), pkcs8.sign("x"));
     assert!(MerchantKey::from_pem("S", MERCHANT_PUBLIC).is_err());
+}
+
+/// SHA1 of `bill`.
+const BILL_SHA1: &str = "c692d6a10598e0a801576fdd4ecf3c37e45bfbc4";
+
+async fn download(reply: Reply, bytes_max: u64) -> Result<(u64, Vec<u8>), DownloadError> {
+    let server = Script::new(move |_| reply.clone()).await;
+    let url = format!("{}/v3/billdownload/file?token=FAKE%2Babc", server.url());
+    let link = BillLink { url: url.into(), sha1: BILL_SHA1.into() };
+    let mut file = Vec::new();
+    let bytes = pay(&server.url()).download_bill(&link, &mut file, bytes_max).await?;
+    assert!(is_signed_by_merchant(&server.requests()[0]));
+    Ok((bytes, file))
+}
+
+#[tokio::test]
+async fn a_bill_is_there_or_being_made_or_there_is_none() {
+    let ready =
+        format!(r#"{{"hash_type":"SHA1","hash_value":"{}","download_url":"https://x/y"}}"#, "AB".repeat(20));
+    let link = BillLink { url: "https://x/y".into(), sha1: "ab".repeat(20) };
+    for (reply, expected) in [
+        (signed(200, &ready), BillAnswer::Ready(link)),
+        (refusal(400, "STATEMENT_CREATING"), BillAnswer::Creating),
+        (refusal(400, "NO_STATEMENT_EXIST"), BillAnswer::NoStatement),
+    ] {
+        let server = Script::new(move |_| reply.clone()).await;
+        let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 5).unwrap();
+        assert_eq!(pay(&server.url()).request_bill(day, BillKind::TradeAll).await.unwrap(), expected);
+        assert_eq!(server.requests()[0].target, "/v3/bill/tradebill?bill_date=2026-01-05&bill_type=ALL");
+    }
+}
+
+#[tokio::test]
+async fn a_bill_counts_only_when_its_bytes_are_those_of_its_hash() {
+    assert_eq!(download(json("bill"), 4).await.unwrap(), (4, b"bill".to_vec()));
+    let fault = async |reply: Reply, bytes_max| match download(reply, bytes_max).await {
+        Err(DownloadError::Outside(error)) => error.fault,
+        other => panic!("{other:?}"),
+    };
+    for reply in [json("bilk"), status(403, "expired"), Reply::Torn("bill".into()), Reply::Silence] {
+        assert_eq!(fault(reply, 4).await, Fault::Unavailable);
+    }
+    assert_eq!(fault(json("bill"), 3).await, Fault::Refused { code: "too_long".into() });
 }
