@@ -1,13 +1,10 @@
 //! What becomes of accepted jobs between the ledger and a real carrier.
 
-mod job_support;
-mod ledger_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use job_support::{id, job};
-use ledger_support::Place;
+use crate::job::{id, job};
+use crate::place::Place;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::GateRules;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -50,7 +47,7 @@ fn completed() -> End {
 }
 
 fn dead() -> End {
-    let (attempt, at, cause) = (1, ledger_support::NOON, FaultCause::Error);
+    let (attempt, at, cause) = (1, crate::place::NOON, FaultCause::Error);
     End::Dead { fault: JobFault { attempt, at, cause, message: "no".to_owned() } }
 }
 
