@@ -158,6 +158,8 @@ pub struct JobError {
     pub(crate) cause: anyhow::Error,
     /// The other side is down: counts for the queue's breaker.
     pub(crate) outage: bool,
+    /// The payload is not one of the kind.
+    pub(crate) undecodable: bool,
 }
 
 /// What the job asks for when it did not complete.
@@ -175,23 +177,43 @@ pub enum Verdict {
 
 impl JobError {
     pub fn retry(cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Retry { after: None }, cause: cause.into(), outage: false }
+        Self {
+            verdict: Verdict::Retry { after: None },
+            cause: cause.into(),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn retry_after(after: Duration, cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Retry { after: Some(after) }, cause: cause.into(), outage: false }
+        Self {
+            verdict: Verdict::Retry { after: Some(after) },
+            cause: cause.into(),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn fail(cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Fail, cause: cause.into(), outage: false }
+        Self { verdict: Verdict::Fail, cause: cause.into(), outage: false, undecodable: false }
     }
 
     pub fn snooze(after: Duration, why: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Snooze { after }, cause: anyhow::Error::msg(why.into()), outage: false }
+        Self {
+            verdict: Verdict::Snooze { after },
+            cause: anyhow::Error::msg(why.into()),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn cancel(reason: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Cancel, cause: anyhow::Error::msg(reason.into()), outage: false }
+        Self {
+            verdict: Verdict::Cancel,
+            cause: anyhow::Error::msg(reason.into()),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     /// Marks the error as "the other side is down", which the queue's breaker counts.
@@ -246,8 +268,10 @@ impl<C: Send + Sync + 'static> JobKind<C> {
             unique_key: |payload| serde_json::from_str::<J>(payload.get()).map(|job| job.unique_key()),
             run: |payload, context, job| {
                 async move {
-                    let this: J = serde_json::from_str(payload.get())
-                        .map_err(|e| JobError::fail(anyhow::anyhow!("the payload is no {}: {e}", J::KIND)))?;
+                    let this: J = serde_json::from_str(payload.get()).map_err(|e| {
+                        let cause = anyhow::anyhow!("the payload is no {}: {e}", J::KIND);
+                        JobError { undecodable: true, ..JobError::fail(cause) }
+                    })?;
                     this.run(&context, &job).await
                 }
                 .boxed()

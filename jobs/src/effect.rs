@@ -1,0 +1,306 @@
+//! Effects: what is done to the outside world, once.
+//!
+//! An effect has a key that means the same thing at every attempt. It is written as *intended* before the call and
+//! as *done*, *refused* or *in doubt* after it, so that an attempt which runs again finds out what the one before it
+//! left behind. [`perform`] is the only way in; nothing here knows a protocol, and the ask and the tell of an
+//! effect are the clients' calls.
+//!
+//! # Two attempts at once
+//!
+//! A worker that lost its lease may still live while another one runs the same job. Each call is begun by a
+//! compare-and-set on the row's count of calls ([`record::begin`]), so of two attempts that found the same row only
+//! one begins. An attempt that finds a call begun and not ended waits while its caller may live: exactly as long
+//! as the call lasts when it is this process's own, up to `TELL_TIME_MAX` of wall time when it is another's;
+//! [`perform`] itself cuts every call off at that bound. Only then is the outside asked, or the effect left in
+//! doubt. An effect that the outside deduplicates does not wait for another process.
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use windlass_engine::Timestamp;
+
+use crate::ledger::{Ledger, LedgerError, Telling};
+use crate::outside::{Fault, OutsideError};
+
+mod error;
+mod list;
+mod record;
+
+pub use error::EffectError;
+pub use list::{
+    EFFECT_ROWS_MAX, EffectPage, EffectView, effects, effects_about, effects_by_kind, effects_in_doubt,
+};
+pub use record::EffectState;
+use record::{Begun, Found, Settle};
+
+/// Bytes of a recorded answer: what a job needs from it, not a whole document.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// What can be done to the outside world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EffectKind {
+    YlhCreate,
+    YlhCancel,
+    WechatClose,
+    WechatRefund,
+    UploadShipping,
+    SubscribeSend,
+    MailSend,
+}
+
+/// What may be done about an effect of which nobody knows whether it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// The outside can be asked, and must be before it is told again.
+    AskFirst,
+    /// The outside knows the effect again by the key: telling it again is harmless.
+    SameKey,
+    /// The outside can neither be asked nor told twice.
+    Never,
+}
+
+impl EffectKind {
+    pub const ALL: [EffectKind; 7] = [
+        Self::YlhCreate,
+        Self::YlhCancel,
+        Self::WechatClose,
+        Self::WechatRefund,
+        Self::UploadShipping,
+        Self::SubscribeSend,
+        Self::MailSend,
+    ];
+
+    /// The stored name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::YlhCreate => "ylh.create",
+            Self::YlhCancel => "ylh.cancel",
+            Self::WechatClose => "wechat.close",
+            Self::WechatRefund => "wechat.refund",
+            Self::UploadShipping => "mini.upload_shipping",
+            Self::SubscribeSend => "mini.subscribe_send",
+            Self::MailSend => "mail.send",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    pub const fn repeat(self) -> Repeat {
+        match self {
+            // facts: ylh.md 4 (soId is the duplicate check) and 5 (a repeated cancel is safe);
+            // wechat-pay.md (close is idempotent, a refund is known by its out_refund_no).
+            Self::YlhCreate | Self::YlhCancel | Self::WechatClose | Self::WechatRefund => Repeat::SameKey,
+            // A second upload may use up the payment's one re-ship. facts: mini-program, "Re-shipping".
+            Self::UploadShipping => Repeat::AskFirst,
+            Self::SubscribeSend | Self::MailSend => Repeat::Never,
+        }
+    }
+}
+
+/// One effect.
+#[derive(Clone, Copy, Debug)]
+pub struct Effect<'a> {
+    pub kind: EffectKind,
+    /// The same at every attempt, another one for everything that may happen a second time:
+    /// `ylh.create:SO-1001`, `wechat.refund:R-1001-1`.
+    pub key: &'a str,
+    /// The order's number; empty when it is about none.
+    pub about: &'a str,
+}
+
+/// How the effect stands, as far as anybody can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended<T> {
+    Done(T),
+    /// The outside understood and refused. Only another key can try again.
+    Refused {
+        code: String,
+        reason: String,
+    },
+    /// Only for [`Repeat::Never`]: it may have happened, and is not repeated.
+    InDoubt {
+        since: Timestamp,
+    },
+}
+
+/// What the outside knows of the effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked<T> {
+    Happened(T),
+    NeverHeard,
+    CannotTell,
+}
+
+/// Brings the effect about, once, over however many attempts, and answers how it ended.
+///
+/// `ask` queries the outside by our own key; it is called only for [`Repeat::AskFirst`]. `tell` makes the call. A
+/// recorded end is answered without either. No transaction is open while they run.
+///
+/// # Errors
+/// [`EffectError`] when the effect has not ended; its conversion into a `JobError` says when to try again.
+pub async fn perform<T, Ask, Asking, Tell, Told>(
+    ledger: &Ledger,
+    effect: Effect<'_>,
+    ask: Ask,
+    tell: Tell,
+) -> Result<Ended<T>, EffectError>
+where
+    T: Serialize + DeserializeOwned,
+    Ask: FnOnce() -> Asking,
+    Asking: Future<Output = Result<Asked<T>, OutsideError>>,
+    Tell: FnOnce() -> Told,
+    Told: Future<Output = Result<T, OutsideError>>,
+{
+    let ended = attempt(ledger, effect, ask, tell).await;
+    let outcome = match &ended {
+        Ok(Ended::Done(_)) => "done",
+        Ok(Ended::Refused { .. }) => "refused",
+        Ok(Ended::InDoubt { .. }) => "in_doubt",
+        Err(error) => error.outcome(),
+    };
+    metrics::counter!("windlass_effects_total", "effect" => effect.kind.name(), "outcome" => outcome)
+        .increment(1);
+    ended
+}
+
+async fn attempt<T, Ask, Asking, Tell, Told>(
+    ledger: &Ledger,
+    effect: Effect<'_>,
+    ask: Ask,
+    tell: Tell,
+) -> Result<Ended<T>, EffectError>
+where
+    T: Serialize + DeserializeOwned,
+    Ask: FnOnce() -> Asking,
+    Asking: Future<Output = Result<Asked<T>, OutsideError>>,
+    Tell: FnOnce() -> Told,
+    Told: Future<Output = Result<T, OutsideError>>,
+{
+    // Held to the end: within this process nobody else tells, or settles what is being told.
+    let Some(telling) = ledger.in_flight().enter(effect.key) else {
+        return Err(EffectError::being_told(ledger, ledger.in_flight().tell_time_max()));
+    };
+    let found = match record::find(ledger, effect).await? {
+        None => Found::NONE,
+        Some(found) => found,
+    };
+    if let Some(ended) = found.ended()? {
+        return Ok(ended);
+    }
+    if found.may_have_happened() {
+        let repeat = effect.kind.repeat();
+        if repeat != Repeat::SameKey
+            && let Some(wait) = found.other_teller_may_live(ledger)
+        {
+            return Err(EffectError::being_told(ledger, wait));
+        }
+        match repeat {
+            Repeat::SameKey => {}
+            Repeat::Never => {
+                return leave_in_doubt(ledger, effect, found.tells, "its attempt ended without an answer")
+                    .await;
+            }
+            Repeat::AskFirst => match ask().await.map_err(EffectError::Asking)? {
+                Asked::Happened(answer) => return record_done(ledger, effect, answer).await,
+                Asked::CannotTell => {
+                    leave_in_doubt::<T>(ledger, effect, found.tells, "the outside cannot tell").await?;
+                    return Err(EffectError::StillInDoubt);
+                }
+                Asked::NeverHeard => {}
+            },
+        }
+    }
+    let Some(begun) = record::begin(ledger, effect, &found).await? else {
+        // Somebody else began, or settled it, since we looked.
+        return Err(EffectError::being_told(ledger, std::time::Duration::from_secs(1)));
+    };
+    told(ledger, effect, begun, tell, telling).await
+}
+
+/// Makes the call and writes down how it ended.
+async fn told<T, Tell, Told>(
+    ledger: &Ledger,
+    effect: Effect<'_>,
+    begun: Begun,
+    tell: Tell,
+    telling: Telling,
+) -> Result<Ended<T>, EffectError>
+where
+    T: Serialize + DeserializeOwned,
+    Tell: FnOnce() -> Told,
+    Told: Future<Output = Result<T, OutsideError>>,
+{
+    // Counted from the record, which others go by: writing it may have taken its time.
+    let begun_ago = ledger.clock().wall().since(begun.at);
+    let time_left = ledger.in_flight().tell_time_max().saturating_sub(begun_ago);
+    let answer = tokio::time::timeout(time_left, tell()).await;
+    let ended = match answer {
+        Ok(Ok(answer)) => record_done(ledger, effect, answer).await,
+        Ok(Err(error)) => match &error.fault {
+            Fault::NotSent | Fault::Throttled { .. } | Fault::Misconfigured { .. } => {
+                record::did_not_happen(ledger, effect, begun, &error.to_string()).await?;
+                Err(EffectError::DidNotHappen(error))
+            }
+            Fault::Refused { code } => {
+                let (code, reason) = (code.clone(), error.detail.clone());
+                record::settle(ledger, effect, Settle::Refused { code, reason }).await?.ended_or_open()
+            }
+            // A write that was cut short may have arrived whatever the client calls it.
+            Fault::InDoubt | Fault::Unavailable => {
+                let ended = leave_in_doubt(ledger, effect, begun.tells, &error.to_string()).await;
+                if effect.kind.repeat() == Repeat::Never {
+                    ended
+                } else {
+                    ended.and(Err(EffectError::InDoubt(error)))
+                }
+            }
+        },
+        Err(_) => {
+            let ended =
+                leave_in_doubt(ledger, effect, begun.tells, "the call took too long and was cut off").await;
+            if effect.kind.repeat() == Repeat::Never {
+                ended
+            } else {
+                ended.and(Err(EffectError::StillInDoubt))
+            }
+        }
+    };
+    drop(telling);
+    ended
+}
+
+async fn record_done<T>(ledger: &Ledger, effect: Effect<'_>, answer: T) -> Result<Ended<T>, EffectError>
+where
+    T: Serialize + DeserializeOwned,
+{
+    let json = serde_json::to_string(&answer).map_err(EffectError::Answer)?;
+    if json.len() > ANSWER_BYTES_MAX {
+        tracing::error!(
+            effect = effect.kind.name(),
+            key = effect.key,
+            bytes = json.len(),
+            "an answer is too long"
+        );
+        return Err(EffectError::AnswerTooLong { bytes: json.len() });
+    }
+    record::settle(ledger, effect, Settle::Done { answer: json }).await?;
+    Ok(Ended::Done(answer))
+}
+
+async fn leave_in_doubt<T: DeserializeOwned>(
+    ledger: &Ledger,
+    effect: Effect<'_>,
+    tells: i64,
+    why: &str,
+) -> Result<Ended<T>, EffectError> {
+    record::doubt(ledger, effect, tells, why).await?.ended_or_open()
+}
+
+impl From<LedgerError> for EffectError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}

@@ -1,0 +1,149 @@
+//! The ledger: the SQL record of the business, and the connections to it.
+//!
+//! Writes go through one transaction at a time ([`Ledger::begin`]), reads through a pool beside it. A transaction
+//! changes the business and enqueues jobs together or not at all ([`Tx::enqueue`]). No transaction is held across
+//! a call to the outside. What the tables mean is said by the modules that own them, not here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use sqlx::AnyPool;
+use tokio::sync::{Notify, mpsc};
+use windlass_engine::Clock;
+
+use crate::outbox::accept::{self, Write};
+
+mod error;
+mod in_flight;
+mod open;
+mod shelf;
+mod timeline;
+mod tx;
+
+pub use error::LedgerError;
+pub(crate) use in_flight::{InFlight, Telling};
+pub use shelf::LedgerShelf;
+pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
+pub use tx::Tx;
+
+/// How long one call that tells the outside something may take, in wall time. A call that was begun longer ago has
+/// no living caller.
+pub const TELL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Clones share the connections. Needs a Tokio runtime for as long as it lives.
+#[derive(Clone)]
+pub struct Ledger(Arc<Inner>);
+
+struct Inner {
+    writer: AnyPool,
+    reads: AnyPool,
+    clock: Clock,
+    /// Tells the relay that rows were put.
+    wake: Arc<Notify>,
+    writes: mpsc::Sender<Write>,
+    positions: Arc<Positions>,
+    /// Effects that this process is telling the outside right now.
+    in_flight: InFlight,
+}
+
+impl Ledger {
+    /// Opens the ledger at `sqlite:PATH`, makes it when it is absent and brings its schema to this build's.
+    ///
+    /// # Errors
+    /// [`LedgerError::CannotOpen`], whose text says what to do.
+    pub async fn open(url: &str, clock: &Clock) -> Result<Ledger, LedgerError> {
+        Self::open_with(url, clock, TELL_TIME_MAX).await
+    }
+
+    /// As [`Ledger::open`], with another bound on the time that one call to the outside may take.
+    pub async fn open_with(url: &str, clock: &Clock, tell_time_max: Duration) -> Result<Ledger, LedgerError> {
+        let open::Pools { writer, reads } = open::open(url).await?;
+        let wake = Arc::new(Notify::new());
+        let positions = Arc::new(Positions(AtomicI64::new(0)));
+        let writes = accept::start(writer.clone(), clock.clone(), positions.clone(), wake.clone());
+        let in_flight = InFlight::new(clock, tell_time_max);
+        Ok(Ledger(Arc::new(Inner {
+            writer,
+            reads,
+            clock: clock.clone(),
+            wake,
+            writes,
+            positions,
+            in_flight,
+        })))
+    }
+
+    /// Begins a transaction that may write. Only one at a time lives in a process: keep it short, and never across
+    /// a call to the outside. Dropping it undoes it.
+    pub async fn begin(&self) -> Result<Tx, LedgerError> {
+        let inner = begin_write(&self.0.writer).await?;
+        Ok(Tx::new(inner, self.clone()))
+    }
+
+    /// Connections that can only read; each statement sees what was committed before it.
+    pub fn reads(&self) -> &AnyPool {
+        &self.0.reads
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Proves that the ledger answers and can be written to.
+    pub async fn ping(&self) -> Result<(), LedgerError> {
+        sqlx::query("SELECT COUNT(*) AS n FROM tokens").fetch_one(self.reads()).await?;
+        // Takes the write lock and gives it back: fails on a full disk's read-only file system and a stuck writer.
+        begin_write(&self.0.writer).await?.rollback().await?;
+        Ok(())
+    }
+
+    /// Closes the connections; what was committed stays. Other clones can do nothing after it.
+    pub async fn close(&self) {
+        self.0.writer.close().await;
+        self.0.reads.close().await;
+    }
+
+    pub(crate) fn wake(&self) -> &Notify {
+        &self.0.wake
+    }
+
+    pub(crate) fn writes(&self) -> &mpsc::Sender<Write> {
+        &self.0.writes
+    }
+
+    pub(crate) fn positions(&self) -> &Positions {
+        &self.0.positions
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.0.in_flight
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+/// A SQLite transaction that reads first and writes later can fail at its first write: it takes the lock at once.
+pub(crate) async fn begin_write(
+    writer: &AnyPool,
+) -> Result<sqlx::Transaction<'static, sqlx::Any>, LedgerError> {
+    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+}
+
+/// Numbers that only grow, within a process strictly: the order of what is written in one instant of the shop.
+pub(crate) struct Positions(AtomicI64);
+
+impl Positions {
+    pub fn next(&self, clock: &Clock) -> i64 {
+        let wall = clock.wall().micros();
+        let last = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(wall.max(last + 1)))
+            .unwrap_or_else(|last| last);
+        wall.max(last + 1)
+    }
+}

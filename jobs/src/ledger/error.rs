@@ -1,0 +1,53 @@
+//! What the ledger could not do, sorted by what the caller can do about it.
+
+use std::sync::Arc;
+
+/// Clonable, because one failed transaction may answer many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The ledger cannot be opened as it is; the text says what to do.
+    #[error("{0}")]
+    CannotOpen(String),
+    /// It does not answer or cannot write now. Nothing was stored; trying again is safe.
+    #[error("the ledger is unavailable: {0}")]
+    Unavailable(String),
+    /// The call itself is wrong: over a bound. Trying again is pointless.
+    #[error("{0}")]
+    Invalid(String),
+    /// What is stored cannot be read.
+    #[error("the ledger holds something unreadable: {0}")]
+    Unreadable(String),
+    /// A statement failed: a constraint, a fault of ours.
+    #[error("the ledger refused a statement: {0}")]
+    Sql(Arc<sqlx::Error>),
+}
+
+impl LedgerError {
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_passing(&error) { Self::Unavailable(error.to_string()) } else { Self::Sql(Arc::new(error)) }
+    }
+}
+
+/// Whether the statement itself was right and only the moment was wrong.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(inner) => inner.code().is_some_and(|code| match code.parse::<u32>() {
+            // SQLite's extended codes carry the primary one in the low byte: BUSY, LOCKED, IOERR, FULL.
+            // A SQLSTATE is five characters, so it cannot be mistaken for one of them.
+            Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 10 | 13),
+            _ => {
+                matches!(&*code, "40001" | "40P01" | "53100" | "53300" | "57P01" | "57P02" | "57P03")
+                    || code.starts_with("08")
+            }
+        }),
+        _ => false,
+    }
+}

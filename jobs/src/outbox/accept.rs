@@ -1,0 +1,147 @@
+//! Group commit: what many callers want written to the outbox shares one transaction and one fsync.
+//!
+//! One task gathers what waits, writes it, and answers after COMMIT. A write that fails does not fail its
+//! neighbours: the group is undone and each is tried alone.
+
+use std::sync::Arc;
+
+use sqlx::{AnyConnection, AnyPool};
+use tokio::sync::{Notify, mpsc, oneshot};
+use windlass_engine::{Clock, JobId, NewJob};
+
+use super::{Put, put};
+use crate::ledger::{LedgerError, Positions, begin_write};
+
+/// Rows that one transaction writes.
+pub const ACCEPT_ROWS_MAX: usize = 500;
+/// Writes that may wait; whoever comes later waits before the door.
+const WAITING_MAX: usize = 4_096;
+
+type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
+
+pub(crate) enum Write {
+    Put { jobs: Vec<NewJob>, answer: Answer<Vec<Put>> },
+    Finished { ids: Vec<JobId>, answer: Answer<()> },
+    Died { ids: Vec<JobId>, answer: Answer<()> },
+}
+
+/// What a write did, before it is known to be durable.
+enum Written {
+    Put(Vec<Put>),
+    Ended,
+}
+
+impl Write {
+    fn rows(&self) -> usize {
+        match self {
+            Self::Put { jobs, .. } => jobs.len(),
+            Self::Finished { ids, .. } | Self::Died { ids, .. } => ids.len(),
+        }
+    }
+
+    fn answer(self, written: Result<Written, LedgerError>) {
+        // A caller that no longer waits misses nothing: the same call again is harmless.
+        match (self, written) {
+            (Self::Put { answer, .. }, Ok(Written::Put(puts))) => drop(answer.send(Ok(puts))),
+            (Self::Put { answer, .. }, Ok(Written::Ended)) => drop(answer.send(Ok(Vec::new()))),
+            (Self::Put { answer, .. }, Err(error)) => drop(answer.send(Err(error))),
+            (Self::Finished { answer, .. } | Self::Died { answer, .. }, written) => {
+                drop(answer.send(written.map(|_| ())));
+            }
+        }
+    }
+}
+
+/// Starts the task; it ends when the last [`Ledger`](crate::ledger::Ledger) is gone.
+pub(crate) fn start(
+    writer: AnyPool,
+    clock: Clock,
+    positions: Arc<Positions>,
+    wake: Arc<Notify>,
+) -> mpsc::Sender<Write> {
+    let (writes, waiting) = mpsc::channel(WAITING_MAX);
+    tokio::spawn(Flusher { writer, clock, positions, wake }.run(waiting));
+    writes
+}
+
+struct Flusher {
+    writer: AnyPool,
+    clock: Clock,
+    positions: Arc<Positions>,
+    wake: Arc<Notify>,
+}
+
+impl Flusher {
+    async fn run(self, mut waiting: mpsc::Receiver<Write>) {
+        let mut left_over = None;
+        loop {
+            let first = match left_over.take() {
+                Some(write) => write,
+                None => match waiting.recv().await {
+                    Some(write) => write,
+                    None => return,
+                },
+            };
+            let mut rows = first.rows();
+            let mut group = vec![first];
+            while rows < ACCEPT_ROWS_MAX {
+                let Ok(next) = waiting.try_recv() else { break };
+                if rows + next.rows() > ACCEPT_ROWS_MAX {
+                    left_over = Some(next);
+                    break;
+                }
+                rows += next.rows();
+                group.push(next);
+            }
+            self.flush(group).await;
+        }
+    }
+
+    async fn flush(&self, group: Vec<Write>) {
+        metrics::histogram!("windlass_ledger_group_writes").record(group.len() as f64);
+        match self.commit(&group).await {
+            Ok(written) => {
+                for (write, written) in group.into_iter().zip(written) {
+                    write.answer(Ok(written));
+                }
+            }
+            Err(error) if group.len() == 1 || error.is_unavailable() => {
+                for write in group {
+                    write.answer(Err(error.clone()));
+                }
+            }
+            Err(_) => {
+                for write in group {
+                    let alone = self.commit(std::slice::from_ref(&write)).await;
+                    write.answer(alone.map(|mut written| written.pop().unwrap_or(Written::Ended)));
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, group: &[Write]) -> Result<Vec<Written>, LedgerError> {
+        let mut tx = begin_write(&self.writer).await?;
+        let mut written = Vec::with_capacity(group.len());
+        for write in group {
+            written.push(self.write(&mut tx, write).await?);
+        }
+        tx.commit().await?;
+        if group.iter().any(|write| matches!(write, Write::Put { .. })) {
+            self.wake.notify_one();
+        }
+        Ok(written)
+    }
+
+    async fn write(&self, conn: &mut AnyConnection, write: &Write) -> Result<Written, LedgerError> {
+        let texts = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
+        match write {
+            Write::Put { jobs, .. } => {
+                put::put(conn, &self.clock, &self.positions, jobs).await.map(Written::Put)
+            }
+            Write::Finished { ids, .. } => put::remove(conn, &texts(ids)).await.map(|_| Written::Ended),
+            Write::Died { ids, .. } => {
+                put::bury(conn, &texts(ids), self.clock.now().micros()).await.map(|_| Written::Ended)
+            }
+        }
+    }
+}

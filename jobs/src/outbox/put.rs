@@ -1,0 +1,185 @@
+//! The statements that write outbox rows. Who commits them, and when, is the caller's business.
+
+use std::collections::HashSet;
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use windlass_engine::store::ENVELOPE_BYTES_MAX;
+use windlass_engine::{Envelope, JobId, NewJob};
+
+use super::Put;
+use crate::ledger::{LedgerError, Positions};
+
+/// Rows of one INSERT: [`COLUMNS`] times this stays within the 500 parameters that SQLite parses fast.
+const INSERT_ROWS: usize = 40;
+const COLUMNS: usize = 10;
+/// Ids named in one statement.
+pub(super) const IDS_MAX: usize = 100;
+
+/// The bounds that the carrier will hold the job to, checked before the ledger promises anything.
+pub(crate) fn check(job: &NewJob) -> Result<(), LedgerError> {
+    let bytes = job.envelope.payload.get().len();
+    if bytes > ENVELOPE_BYTES_MAX || job.envelope.to_json().len() > ENVELOPE_BYTES_MAX {
+        return Err(LedgerError::Invalid(format!(
+            "the job {} with its payload is over {ENVELOPE_BYTES_MAX} bytes",
+            job.id
+        )));
+    }
+    Ok(())
+}
+
+/// Puts the jobs, answers in order. Part of the caller's transaction.
+pub(crate) async fn put(
+    conn: &mut AnyConnection,
+    clock: &windlass_engine::Clock,
+    positions: &Positions,
+    jobs: &[NewJob],
+) -> Result<Vec<Put>, LedgerError> {
+    jobs.iter().try_for_each(check)?;
+    let mut puts = Vec::with_capacity(jobs.len());
+    for slice in jobs.chunks(INSERT_ROWS) {
+        let mut stored = insert(conn, clock, positions, slice).await?;
+        for job in slice {
+            // The first of two jobs with one id in one call is the one that was stored.
+            let is_new = stored.remove(job.id.as_str());
+            puts.push(if is_new { Put::New } else { conflict(conn, job).await? });
+        }
+    }
+    Ok(puts)
+}
+
+/// The ids that were stored.
+async fn insert(
+    conn: &mut AnyConnection,
+    clock: &windlass_engine::Clock,
+    positions: &Positions,
+    jobs: &[NewJob],
+) -> Result<HashSet<String>, LedgerError> {
+    let mut query = sqlx::query(AssertSqlSafe(insert_text(jobs.len())))
+        .persistent(jobs.len() == 1 || jobs.len() == INSERT_ROWS)
+        .bind(clock.now().micros());
+    for job in jobs {
+        let window = job.unique.as_ref().and_then(|unique| unique.window);
+        query = query
+            .bind(job.id.as_str().to_owned())
+            .bind(job.envelope.kind.clone())
+            .bind(job.queue.clone())
+            .bind(job.priority.as_str())
+            .bind(job.run_at.map(|at| at.micros()))
+            .bind(job.unique.as_ref().map(|unique| unique.key.clone()))
+            .bind(window.map(|window| i64::try_from(window.as_micros()).unwrap_or(i64::MAX)))
+            .bind(job.deadline_at.map(|at| at.micros()))
+            .bind(job.envelope.to_json())
+            .bind(positions.next(clock));
+    }
+    let rows = query.fetch_all(conn).await?;
+    rows.iter().map(|row| Ok(row.try_get::<String, _>("id")?)).collect()
+}
+
+/// `$1` is the instant that all rows share.
+fn insert_text(rows: usize) -> String {
+    let tuples: Vec<String> = (0..rows)
+        .map(|row| {
+            let params: Vec<String> =
+                (0..COLUMNS).map(|column| format!("${}", 2 + row * COLUMNS + column)).collect();
+            format!("($1, {})", params.join(", "))
+        })
+        .collect();
+    format!(
+        "INSERT INTO outbox (created_at, id, kind, queue, priority, run_at, unique_key, unique_window_us, \
+         deadline_at, envelope, position) VALUES {} ON CONFLICT DO NOTHING RETURNING id",
+        tuples.join(", ")
+    )
+}
+
+/// Which row stood in the way: one of the same id, or one that holds the unique key.
+async fn conflict(conn: &mut AnyConnection, job: &NewJob) -> Result<Put, LedgerError> {
+    let same_id = sqlx::query("SELECT envelope FROM outbox WHERE id = $1")
+        .bind(job.id.as_str())
+        .fetch_optional(&mut *conn)
+        .await?;
+    if let Some(row) = same_id {
+        let envelope: String = row.try_get("envelope")?;
+        let fingerprint =
+            serde_json::from_str::<Envelope>(&envelope).ok().and_then(|envelope| envelope.fingerprint);
+        return Ok(Put::Exists { fingerprint });
+    }
+    let holder = sqlx::query(
+        "SELECT id FROM outbox WHERE kind = $1 AND unique_key = $2 AND unique_key IS NOT NULL AND state = 'live'",
+    )
+    .bind(job.envelope.kind.as_str())
+    .bind(job.unique.as_ref().map(|unique| unique.key.clone()))
+    .fetch_optional(&mut *conn)
+    .await?;
+    match holder {
+        Some(row) => {
+            let of: String = row.try_get("id")?;
+            let of = JobId::parse(of).map_err(|error| LedgerError::Unreadable(error.to_string()))?;
+            Ok(Put::Duplicate { of })
+        }
+        // Another process removed the row in between (PostgreSQL reads what others commit): the caller tries again.
+        None => Err(LedgerError::Unavailable(format!("the row that stood in the way of {} is gone", job.id))),
+    }
+}
+
+/// Jobs that are over.
+pub(super) async fn remove(conn: &mut AnyConnection, ids: &[String]) -> Result<u64, LedgerError> {
+    each_slice(conn, "DELETE FROM outbox WHERE id IN", ids, &[]).await
+}
+
+/// Jobs that the carrier gave up on.
+pub(super) async fn bury(conn: &mut AnyConnection, ids: &[String], now_us: i64) -> Result<u64, LedgerError> {
+    let text = "UPDATE outbox SET state = 'dead', ended_at = $1 WHERE state = 'live' AND id IN";
+    each_slice(conn, text, ids, &[now_us]).await
+}
+
+/// A row that is no job that a carrier can take.
+pub(super) async fn refuse(
+    conn: &mut AnyConnection,
+    id: &str,
+    why: &str,
+    now_us: i64,
+) -> Result<(), LedgerError> {
+    sqlx::query("UPDATE outbox SET state = 'refused', reason = $2, ended_at = $3 WHERE id = $1")
+        .bind(id)
+        .bind(why)
+        .bind(now_us)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Live again and to be handed over again.
+pub(super) async fn revive(conn: &mut AnyConnection, id: &str) -> Result<bool, LedgerError> {
+    let done = sqlx::query(
+        "UPDATE outbox SET state = 'live', ended_at = NULL, reason = NULL, handed_at = NULL, look_at = 0 \
+         WHERE id = $1 AND state <> 'live' AND (unique_key IS NULL OR NOT EXISTS (SELECT 1 FROM outbox AS other \
+         WHERE other.kind = outbox.kind AND other.unique_key = outbox.unique_key AND other.state = 'live'))",
+    )
+    .bind(id)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Runs `text` followed by a list of ids, a slice at a time; `$1..` are the numbers.
+pub(super) async fn each_slice(
+    conn: &mut AnyConnection,
+    text: &str,
+    ids: &[String],
+    numbers: &[i64],
+) -> Result<u64, LedgerError> {
+    let mut changed = 0;
+    for slice in ids.chunks(IDS_MAX) {
+        let list: Vec<String> = (1..=slice.len()).map(|n| format!("${}", numbers.len() + n)).collect();
+        let mut query = sqlx::query(AssertSqlSafe(format!("{text} ({})", list.join(", "))))
+            .persistent(slice.len() == 1 || slice.len() == IDS_MAX);
+        for number in numbers {
+            query = query.bind(*number);
+        }
+        for id in slice {
+            query = query.bind(id.clone());
+        }
+        changed += query.execute(&mut *conn).await?.rows_affected();
+    }
+    Ok(changed)
+}

@@ -1,0 +1,109 @@
+//! What the ledger promises about its transactions and about jobs that it accepts.
+
+mod job_support;
+mod ledger_support;
+
+use std::time::Duration;
+
+use job_support::{id, job};
+use ledger_support::{NOON, Place};
+use serde_json::{Value, json};
+use sqlx::Row;
+use windlass_engine::Unique;
+use windlass_jobs::ledger::{LedgerError, timeline};
+use windlass_jobs::outbox::{OutboxState, Put};
+
+#[tokio::test]
+async fn a_change_and_its_job_happen_both_or_neither() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let mut tx = ledger.begin().await.unwrap();
+    tx.event("SO-1", "state", "paid", &Value::Null).await.unwrap();
+    assert_eq!(tx.enqueue(&job("a")).await.unwrap(), Put::New);
+    drop(tx);
+    assert!(ledger.outbox_job(&id("a")).await.unwrap().is_none());
+    assert!(timeline(&ledger, "SO-1", 10, None).await.unwrap().events.is_empty());
+
+    let mut tx = ledger.begin().await.unwrap();
+    tx.on_behalf_of(&id("parent"));
+    tx.event("SO-1", "state", "paid", &json!({"from": "pending"})).await.unwrap();
+    assert_eq!(tx.enqueue(&job("a")).await.unwrap(), Put::New);
+    tx.commit().await.unwrap();
+    let row = ledger.outbox_job(&id("a")).await.unwrap().unwrap();
+    assert_eq!((row.state, row.handed_at, row.created_at), (OutboxState::Live, None, NOON));
+    let events = timeline(&ledger, "SO-1", 10, None).await.unwrap().events;
+    assert_eq!(events[0].text, "paid");
+    assert_eq!(events[0].job_id.as_deref(), Some("parent"));
+    assert_eq!(events[0].data, Some(json!({"from": "pending"})));
+}
+
+#[tokio::test]
+async fn an_accepted_job_comes_back_as_it_was_put() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let mut put = job("a").run_at(NOON).tag("order:SO-1").priority(windlass_engine::Priority::High);
+    put.unique = Some(Unique { key: "SO-1".to_owned(), window: Some(Duration::from_secs(90)) });
+    put.deadline_at = Some(NOON + Duration::from_secs(60));
+    ledger.accept(vec![put.clone()]).await.unwrap();
+    let row = ledger.outbox_job(&id("a")).await.unwrap().unwrap();
+    assert_eq!(serde_json::to_value(&row.job).unwrap(), serde_json::to_value(&put).unwrap());
+}
+
+#[tokio::test]
+async fn the_same_id_is_accepted_once_and_answers_with_its_fingerprint() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let mut first = job("a");
+    first.envelope.fingerprint = Some("f1".to_owned());
+    let exists = Put::Exists { fingerprint: Some("f1".to_owned()) };
+    assert_eq!(ledger.accept(vec![first.clone(), job("a")]).await.unwrap(), [Put::New, exists.clone()]);
+    assert_eq!(ledger.accept(vec![job("a")]).await.unwrap(), [exists]);
+}
+
+#[tokio::test]
+async fn a_unique_key_is_held_while_the_row_lives() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let keyed = |text: &str| {
+        let mut job = job(text);
+        job.unique = Some(Unique { key: "SO-1".to_owned(), window: None });
+        job
+    };
+    let of_a = Put::Duplicate { of: id("a") };
+    assert_eq!(ledger.accept(vec![keyed("a"), keyed("b")]).await.unwrap(), [Put::New, of_a.clone()]);
+    let mut other_kind = keyed("c");
+    other_kind.envelope.kind = "other".to_owned();
+    assert_eq!(ledger.accept(vec![other_kind, keyed("d")]).await.unwrap(), [Put::New, of_a]);
+    ledger.finished(vec![id("a")]).await.unwrap();
+    assert_eq!(ledger.accept(vec![keyed("b")]).await.unwrap(), [Put::New]);
+    // A dead job holds no key; it cannot come back while another one has it.
+    ledger.died(vec![id("b")]).await.unwrap();
+    assert_eq!(ledger.accept(vec![keyed("e")]).await.unwrap(), [Put::New]);
+    assert!(!ledger.revive(&id("b")).await.unwrap());
+    ledger.finished(vec![id("e")]).await.unwrap();
+    assert!(ledger.revive(&id("b")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_job_over_the_bound_is_refused_and_takes_no_neighbour_with_it() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let mut big = job("big");
+    big.envelope.payload = serde_json::value::to_raw_value(&"x".repeat(1024 * 1024)).unwrap();
+    let (good, bad) = tokio::join!(ledger.accept(vec![job("a")]), ledger.accept(vec![job("b"), big]));
+    assert_eq!(good.unwrap(), [Put::New]);
+    assert!(matches!(bad, Err(LedgerError::Invalid(_))), "{bad:?}");
+    assert!(ledger.outbox_job(&id("b")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn more_jobs_than_one_transaction_holds_are_all_accepted_in_order() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let jobs = (0..1_203).map(|n| job(&format!("j{n}"))).collect();
+    assert_eq!(ledger.accept(jobs).await.unwrap(), vec![Put::New; 1_203]);
+    let rows =
+        sqlx::query("SELECT id FROM outbox ORDER BY position, id").fetch_all(ledger.reads()).await.unwrap();
+    let ids: Vec<String> = rows.iter().map(|row| row.get("id")).collect();
+    assert_eq!(ids, (0..1_203).map(|n| format!("j{n}")).collect::<Vec<_>>());
+}
