@@ -13,6 +13,7 @@ pub mod id;
 pub mod job;
 mod measure;
 pub mod retry;
+pub mod schedule;
 pub mod store;
 pub mod worker;
 

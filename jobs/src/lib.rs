@@ -2,12 +2,12 @@
 //!
 //! This package cannot reach axum or apalis: what a job needs of the outside it asks of the clients here.
 
-//pub mod mini_program;
 pub mod callback;
 pub mod effect;
 pub mod ledger;
+pub mod mini_program;
 pub mod money;
-//pub mod notifications;
+pub mod notifications;
 pub mod outbox;
 pub mod outside;
 pub mod payments;
