@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use windlass_engine::store::ENVELOPE_BYTES_MAX;
-use windlass_engine::{AcceptedBy, Envelope, JobId, NewJob, Priority, Timestamp, Unique};
+use windlass_engine::{AcceptedBy, Envelope, JobId, NewJob, Priority, State, Timestamp, Unique};
 
 use crate::front_door::FrontDoor;
 use crate::front_door::body::{Fields, escaped, too_large};
@@ -53,9 +53,29 @@ pub struct Planned {
     pub job: NewJob,
     pub accepted_by: AcceptedBy,
     pub name: Named,
+    pub due: Due,
     /// Faults that only the clock made. A repeat of a request that was accepted in its time has them too, and
     /// is answered as it was then.
     pub late: Vec<Fault>,
+}
+
+/// When the request wants the job to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    Now,
+    At(Timestamp),
+    Later,
+}
+
+impl Due {
+    /// The state of such a job in the moment that it was accepted.
+    pub fn state_at(self, created_at: Timestamp) -> State {
+        match self {
+            Self::Now => State::Ready,
+            Self::At(at) if at <= created_at => State::Ready,
+            Self::At(_) | Self::Later => State::Scheduled,
+        }
+    }
 }
 
 /// Where the job's id comes from.
@@ -124,7 +144,7 @@ pub fn plan(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Planne
     }
 
     let now = door.clock.now();
-    let late = wanted.late(now);
+    let (due, late) = (wanted.due(), wanted.late(now));
     let fingerprint = (name != Named::ByUs).then(|| wanted.fingerprint(&kind_name, &payload));
     let id = match (&wanted.id, key) {
         (Some(id), _) => JobId::parse(id.as_str()).map_err(Problem::internal)?,
@@ -132,7 +152,7 @@ pub fn plan(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Planne
         (None, None) => JobId::new(door.clock.now()),
     };
     let job = wanted.into_job(kind, id, own_key, fingerprint, traceparent(headers), raw, now);
-    Ok(Planned { job, accepted_by: kind.accepted_by, name, late })
+    Ok(Planned { job, accepted_by: kind.accepted_by, name, due, late })
 }
 
 impl Wanted {
@@ -210,6 +230,14 @@ impl Wanted {
             late.push(Fault::at("/deadline", format!("lies before the job is due, at {due_at}")));
         }
         late
+    }
+
+    fn due(&self) -> Due {
+        match (self.run_at, self.delay_seconds) {
+            (Some(at), _) => Due::At(at),
+            (None, Some(delay)) if delay > 0.0 => Due::Later,
+            (None, _) => Due::Now,
+        }
     }
 
     /// None: now.
