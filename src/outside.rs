@@ -175,7 +175,11 @@ impl SandboxAccounts<'_> {
         use Part::{Amount, Carrier, OrderNo, Products, Reason, Time, TrackingNo};
         [
             template(Template::OrderPaid, "order_paid", &[OrderNo, Products, Amount, Time]),
-            template(Template::OrderShipped, "order_shipped", &[OrderNo, Products, Carrier, TrackingNo, Time]),
+            template(
+                Template::OrderShipped,
+                "order_shipped",
+                &[OrderNo, Products, Carrier, TrackingNo, Time],
+            ),
             template(Template::OrderCompleted, "order_completed", &[OrderNo, Products, Time]),
             template(Template::OrderCancelled, "order_cancelled", &[OrderNo, Reason, Amount, Time]),
             template(Template::RefundMade, "refund_succeeded", &[Part::RefundNo, Amount, Reason, Time]),
@@ -183,5 +187,21 @@ impl SandboxAccounts<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+}
+
+/// Where a sandbox would be that is not there: for processes that call nobody.
+pub fn nobody() -> Addresses {
+    let nowhere = || "http://127.0.0.1:1".to_owned();
+    Addresses {
+        control: nowhere(),
+        haier: nowhere(),
+        ylh: nowhere(),
+        ylh_auth: nowhere(),
+        ylh_order: nowhere(),
+        ylh_stock: nowhere(),
+        wechat_pay: nowhere(),
+        mini_program: nowhere(),
+        smtp: std::net::SocketAddr::from(([127, 0, 0, 1], 1)),
     }
 }

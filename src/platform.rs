@@ -60,10 +60,18 @@ impl Platform {
     ///
     /// # Errors
     /// When a store cannot be opened: the message says what to do.
-    pub async fn open(config: &Config, accounts: Accounts, settings: Settings, clock: Clock) -> anyhow::Result<Self> {
-        for folder in [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent()) {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make the data folder {}: choose another with --data", folder.display()))?;
+    pub async fn open(
+        config: &Config,
+        accounts: Accounts,
+        settings: Settings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        for folder in
+            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent())
+        {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot make the data folder {}: choose another with --data", folder.display())
+            })?;
         }
         let store = SqliteStore::open(config.queue.path(), clock.clone())?;
         let ledger = Ledger::open(&config.database.to_string(), &clock).await?;
@@ -100,7 +108,11 @@ impl Platform {
             });
         }
         if let Some(schedules) = roles.scheduler {
-            let accept = Arc::new(accept::ByKind { store: self.store.clone(), ledger: self.ledger.clone(), table: self.table.clone() });
+            let accept = Arc::new(accept::ByKind {
+                store: self.store.clone(),
+                ledger: self.ledger.clone(),
+                table: self.table.clone(),
+            });
             let scheduler = Scheduler::new(self.store.clone(), accept, &schedules, self.clock.clone());
             let stop = lifecycle.stop.clone();
             parts.spawn(async move {
@@ -180,7 +192,8 @@ const RETENTION: Retention = Retention {
 };
 
 fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clock) -> anyhow::Result<Shop> {
-    let http = Http::new(&HttpSettings::default(), clock.clone()).context("the HTTP client cannot be made")?;
+    let http =
+        Http::new(&HttpSettings::default(), clock.clone()).context("the HTTP client cannot be made")?;
     let holder = format!("{}-{}", host_name(), std::process::id());
     let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), holder);
     if let Some(templates) = accounts.templates {
@@ -195,7 +208,8 @@ fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clo
         haier: Haier::new(http.clone(), tokens.clone(), accounts.haier),
         ylh: Ylh::new(http.clone(), tokens.clone(), accounts.ylh.settings),
         ylh_callback_keys: accounts.ylh.callbacks,
-        wechat_pay: WechatPay::new(http.clone(), accounts.wechat_pay).context("the WeChat Pay account cannot be used")?,
+        wechat_pay: WechatPay::new(http.clone(), accounts.wechat_pay)
+            .context("the WeChat Pay account cannot be used")?,
         mini_program: MiniProgram::new(http, tokens, accounts.mini_program),
         mailer: Mailer::new(accounts.mail.settings, clock.clone()),
         settings,
@@ -203,5 +217,6 @@ fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clo
 }
 
 fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
