@@ -414,3 +414,14 @@ async fn a_bill_counts_only_when_its_bytes_are_those_of_its_hash() {
     }
     assert_eq!(fault(json("bill"), 3).await, Fault::Refused { code: "too_long".into() });
 }
+
+#[tokio::test]
+async fn where_the_shops_time_runs_faster_the_window_is_wider() {
+    let keys = [(SERIAL.to_owned(), PLATFORM_CERTIFICATE.to_owned())].into();
+    let pay = pay_with(&nobody().await, keys, &Clock::scaled(START, 100.0));
+    let body = callback("TRANSACTION.SUCCESS", TRANSACTION);
+    let headers = callback_headers(&body);
+    assert!(pay.verify_callback(&headers, body.as_bytes(), START + CLOCK_WINDOW * 99).await.is_ok());
+    let late = pay.verify_callback(&headers, body.as_bytes(), START + CLOCK_WINDOW * 100).await;
+    assert_eq!(late, Err(Refused::Distrusted(Distrust::Stale)));
+}
