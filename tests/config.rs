@@ -24,8 +24,8 @@ fn at_fault(variables: &[(&str, &str)]) -> Vec<String> {
     read("", variables).unwrap_err().0.into_iter().map(|problem| problem.variable).collect()
 }
 
-/// A private key made for tests; it opens nothing.
-const MERCHANT_KEY: &str = include_str!("config/merchant_key.pem");
+/// The key of the sandbox; it opens nothing else.
+const MERCHANT_KEY: &str = include_str!("../sandbox/keys/TEST-ONLY-merchant.key.pem");
 
 const HAIER: [(&str, &str); 6] = [
     ("HAIER_CLIENT_ID", "shop-42"),

@@ -9,7 +9,7 @@ use windlass_jobs::notifications::mail::{MailSettings, MailTls};
 use windlass_jobs::outside::Secret;
 use windlass_jobs::payments::wechat_pay::{MerchantKey, PlatformKeys, WechatPaySettings};
 use windlass_jobs::suppliers::haier::HaierSettings;
-use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhSettings};
+use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhPaths, YlhSettings};
 
 use super::Env;
 use super::environment::Environment;
@@ -110,17 +110,22 @@ fn haier(env: &mut Environment, mode: Env) -> Option<HaierSettings> {
 
 fn ylh(env: &mut Environment, mode: Env) -> Option<YlhAccount> {
     let mut group = Group::new(env, mode, "YLH");
-    let mut settings = YlhSettings::default();
-    settings.client_id = group.needs("YLH_CLIENT_ID");
-    settings.client_password = group.needs("YLH_CLIENT_PASSWORD").into();
-    settings.username = group.needs("YLH_USERNAME");
-    settings.password = group.needs("YLH_PASSWORD").into();
-    settings.source_system = group.needs("YLH_SOURCE_SYSTEM");
-    settings.shop_name = group.needs("YLH_SHOP_NAME");
-    settings.seller_code = group.needs("YLH_SELLER_CODE");
-    settings.paths.auth = group.url("YLH_AUTH_URL", &settings.paths.auth);
-    settings.paths.order = group.url("YLH_ORDER_URL", &settings.paths.order);
-    settings.paths.stock = group.url("YLH_STOCK_URL", &settings.paths.stock);
+    let default = YlhSettings::default();
+    let settings = YlhSettings {
+        client_id: group.needs("YLH_CLIENT_ID"),
+        client_password: group.needs("YLH_CLIENT_PASSWORD").into(),
+        username: group.needs("YLH_USERNAME"),
+        password: group.needs("YLH_PASSWORD").into(),
+        source_system: group.needs("YLH_SOURCE_SYSTEM"),
+        shop_name: group.needs("YLH_SHOP_NAME"),
+        seller_code: group.needs("YLH_SELLER_CODE"),
+        paths: YlhPaths {
+            auth: group.url("YLH_AUTH_URL", &default.paths.auth),
+            order: group.url("YLH_ORDER_URL", &default.paths.order),
+            stock: group.url("YLH_STOCK_URL", &default.paths.stock),
+        },
+        ..default
+    };
     let app_key = group.needs("YLH_CALLBACK_APP_KEY");
     let secret = Secret::from(group.needs("YLH_CALLBACK_SECRET"));
     let old = group.may("YLH_CALLBACK_SECRET_OLD").map(Secret::from);
