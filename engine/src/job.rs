@@ -144,6 +144,11 @@ impl Outcome {
         Self { result: Some(result.into()), follow_ups: Vec::new() }
     }
 
+    /// The result and the follow-ups, for whoever settles the job.
+    pub fn into_parts(self) -> (Option<serde_json::Value>, Vec<NewJob>) {
+        (self.result, self.follow_ups)
+    }
+
     /// Enqueues `job` in the same step that completes this one: both happen or neither.
     pub fn then(mut self, job: NewJob) -> Self {
         self.follow_ups.push(job);
@@ -226,6 +231,10 @@ impl JobError {
         self.verdict
     }
 
+    pub fn is_outage(&self) -> bool {
+        self.outage
+    }
+
     pub fn cause(&self) -> &anyhow::Error {
         &self.cause
     }
@@ -277,6 +286,18 @@ impl<C: Send + Sync + 'static> JobKind<C> {
                 .boxed()
             },
         }
+    }
+}
+
+impl<C: Send + Sync + 'static> JobKind<C> {
+    /// Decodes the payload and makes one attempt. Panics pass through; the time-out is the caller's.
+    pub fn run(
+        &self,
+        payload: Box<RawValue>,
+        context: Arc<C>,
+        job: JobContext,
+    ) -> BoxFuture<'static, Result<Outcome, JobError>> {
+        (self.run)(payload, context, job)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{AnyPool, ConnectOptions, Row};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row};
 
 use super::error::LedgerError;
 
@@ -37,6 +37,7 @@ pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
     prepare_folder(&path)?;
     let options = options_for(&path)?;
     let lock = lock_for_migrating(&path).await?;
+    try_connection(&options, &path).await?;
     let writer = pool(1, WRITER_PRAGMAS)
         .connect_with(options.clone())
         .await
@@ -138,8 +139,15 @@ async fn lock_for_migrating(path: &Path) -> Result<File, LedgerError> {
     }
 }
 
+/// One connection by hand: a pool would try for half a minute what cannot work, and then not say why.
+async fn try_connection(options: &AnyConnectOptions, path: &Path) -> Result<(), LedgerError> {
+    let mut conn = AnyConnection::connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
+    refuse_strangers(&mut conn, path).await?;
+    sqlx::raw_sql(WRITER_PRAGMAS).execute(&mut conn).await.map_err(|error| cannot_open(path, &error))?;
+    conn.close().await.map_err(|error| cannot_open(path, &error))
+}
+
 async fn migrate(writer: &AnyPool, path: &Path) -> Result<(), LedgerError> {
-    refuse_strangers(writer, path).await?;
     MIGRATIONS.run(writer).await.map_err(|error| {
         let shown = path.display();
         LedgerError::CannotOpen(match error {
@@ -160,13 +168,13 @@ async fn migrate(writer: &AnyPool, path: &Path) -> Result<(), LedgerError> {
 }
 
 /// A database that has tables but none of ours belongs to another program.
-async fn refuse_strangers(writer: &AnyPool, path: &Path) -> Result<(), LedgerError> {
+async fn refuse_strangers(conn: &mut AnyConnection, path: &Path) -> Result<(), LedgerError> {
     let row = sqlx::query(
         "SELECT COUNT(*) AS tables, \
                 COALESCE(SUM(CASE WHEN name = '_sqlx_migrations' THEN 1 ELSE 0 END), 0) AS ours \
          FROM sqlite_master WHERE type = 'table'",
     )
-    .fetch_one(writer)
+    .fetch_one(conn)
     .await
     .map_err(|error| cannot_open(path, &error))?;
     let (tables, ours): (i64, i64) = (row.try_get("tables")?, row.try_get("ours")?);

@@ -4,6 +4,7 @@
 //! away the rows wait. What becomes of jobs that were handed over is looked at by the [`sweep`](super::sweep).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -90,11 +91,13 @@ pub struct Relay {
     pub(super) ledger: Ledger,
     pub(super) store: Arc<dyn Store>,
     pub(super) settings: RelaySettings,
+    /// The mark of the carrier that was last met; 0: none.
+    met: AtomicI64,
 }
 
 impl Relay {
     pub fn new(ledger: Ledger, store: Arc<dyn Store>, settings: RelaySettings) -> Self {
-        Self { ledger, store, settings }
+        Self { ledger, store, settings, met: AtomicI64::new(0) }
     }
 
     /// Runs until `stop`. Rows that are put after it wait for the next relay.
@@ -153,7 +156,10 @@ impl Relay {
                 mark.ok_or_else(|| StoreError::Unavailable("it forgot the mark it was given".to_owned()))?
             }
         };
-        self.take_back_from_others(mark.micros()).await?;
+        if self.met.load(Ordering::Relaxed) != mark.micros() {
+            self.take_back_from_others(mark.micros()).await?;
+            self.met.store(mark.micros(), Ordering::Relaxed);
+        }
         Ok(mark.micros())
     }
 

@@ -80,6 +80,8 @@ impl Relay {
 
     /// Asks after everything that is due to be asked after, a page at a time; then forgets the long dead.
     pub(super) async fn sweep(&self, carrier: i64) -> Result<HandedOver, RelayError> {
+        // A relay that was slow may have noted the former carrier after its rows were taken back.
+        self.take_back_from_others(carrier).await?;
         let mut all = HandedOver::default();
         loop {
             let rows = self.due_rows().await?;

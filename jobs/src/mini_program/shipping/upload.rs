@@ -29,7 +29,7 @@ pub struct Split {
     pub is_all_delivered: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ShippingUpload {
     pub order: PaidOrder,
     pub logistics_type: LogisticsType,
@@ -43,6 +43,16 @@ pub struct ShippingUpload {
     pub paid_at: Timestamp,
 }
 
+/// Shows what is shipped and not to whom.
+impl std::fmt::Debug for ShippingUpload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShippingUpload")
+            .field("order", &self.order)
+            .field("parcels", &self.parcels)
+            .finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShippedParcel {
     pub tracking_no: String,
@@ -53,11 +63,20 @@ pub struct ShippedParcel {
     pub contact: Option<Contact>,
 }
 
-/// A phone, masked here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A phone, masked before it is sent or shown.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Contact {
     Consignor(String),
     Receiver(String),
+}
+
+impl std::fmt::Debug for Contact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Contact::Consignor(phone) => f.debug_tuple("Consignor").field(&mask_phone(phone)).finish(),
+            Contact::Receiver(phone) => f.debug_tuple("Receiver").field(&mask_phone(phone)).finish(),
+        }
+    }
 }
 
 /// What WeChat said to an upload.
@@ -222,5 +241,6 @@ mod tests {
         assert_eq!(mask_phone("13000000001"), "130****0001");
         assert_eq!(mask_phone("130****0001"), "130****0001");
         assert_eq!(mask_phone("0001"), "****0001");
+        assert!(!format!("{:?}", upload()).contains("13000000001"));
     }
 }

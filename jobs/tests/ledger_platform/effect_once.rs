@@ -1,13 +1,11 @@
 //! Whatever fails, in whatever order: the outside counts each effect once.
 
-mod ledger_support;
-
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ledger_support::Place;
+use crate::place::Place;
 use proptest::prelude::*;
 use tokio::sync::Notify;
 use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, Repeat, perform};

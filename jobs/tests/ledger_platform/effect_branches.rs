@@ -1,11 +1,9 @@
 //! Every branch of `perform`, on a real ledger.
 
-mod ledger_support;
-
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ledger_support::{NOON, Place};
+use crate::place::{NOON, Place};
 use windlass_engine::{Clock, JobError, Verdict};
 use windlass_jobs::effect::{
     Asked, Effect, EffectError, EffectKind, EffectState, Ended, effects, effects_about, effects_in_doubt,

@@ -1,12 +1,9 @@
 //! What the ledger promises about its transactions and about jobs that it accepts.
 
-mod job_support;
-mod ledger_support;
-
 use std::time::Duration;
 
-use job_support::{id, job};
-use ledger_support::{NOON, Place};
+use crate::job::{id, job};
+use crate::place::{NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_engine::Unique;
