@@ -21,6 +21,7 @@ use super::{Door, FrontDoor};
 
 pub mod batch;
 pub mod plan;
+pub mod wanted;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
