@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, FiredBy};
 use crate::id::JobId;
+use crate::retry::Backoff;
+use crate::store::JobNotes;
 
 /// Lines of a job's log that are kept: the first half and the last half.
 pub const LOG_LINES_MAX: usize = 100;
@@ -79,6 +81,19 @@ impl JobContext {
         self.0.facts.attempt
     }
 
+    pub fn attempts_max(&self) -> u32 {
+        self.0.facts.attempts_max
+    }
+
+    /// The job's own back-off, where it does not take its kind's.
+    pub(crate) fn backoff(&self) -> Option<Backoff> {
+        self.0.envelope.backoff
+    }
+
+    pub(crate) fn in_outbox(&self) -> bool {
+        self.0.envelope.in_outbox
+    }
+
     pub fn is_last_attempt(&self) -> bool {
         self.0.facts.attempt >= self.0.facts.attempts_max
     }
@@ -140,6 +155,12 @@ impl JobContext {
     pub(crate) fn take_changed_notes(&self) -> Option<Notes> {
         let mut notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut notes.changed).then(|| notes.clone())
+    }
+}
+
+impl From<Notes> for JobNotes {
+    fn from(notes: Notes) -> Self {
+        Self { progress: notes.progress, log: notes.log }
     }
 }
 

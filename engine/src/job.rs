@@ -144,6 +144,11 @@ impl Outcome {
         Self { result: Some(result.into()), follow_ups: Vec::new() }
     }
 
+    /// The result and the follow-ups, for whoever settles the job.
+    pub fn into_parts(self) -> (Option<serde_json::Value>, Vec<NewJob>) {
+        (self.result, self.follow_ups)
+    }
+
     /// Enqueues `job` in the same step that completes this one: both happen or neither.
     pub fn then(mut self, job: NewJob) -> Self {
         self.follow_ups.push(job);
@@ -158,6 +163,8 @@ pub struct JobError {
     pub(crate) cause: anyhow::Error,
     /// The other side is down: counts for the queue's breaker.
     pub(crate) outage: bool,
+    /// The payload is not one of the kind.
+    pub(crate) undecodable: bool,
 }
 
 /// What the job asks for when it did not complete.
@@ -175,23 +182,43 @@ pub enum Verdict {
 
 impl JobError {
     pub fn retry(cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Retry { after: None }, cause: cause.into(), outage: false }
+        Self {
+            verdict: Verdict::Retry { after: None },
+            cause: cause.into(),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn retry_after(after: Duration, cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Retry { after: Some(after) }, cause: cause.into(), outage: false }
+        Self {
+            verdict: Verdict::Retry { after: Some(after) },
+            cause: cause.into(),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn fail(cause: impl Into<anyhow::Error>) -> Self {
-        Self { verdict: Verdict::Fail, cause: cause.into(), outage: false }
+        Self { verdict: Verdict::Fail, cause: cause.into(), outage: false, undecodable: false }
     }
 
     pub fn snooze(after: Duration, why: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Snooze { after }, cause: anyhow::Error::msg(why.into()), outage: false }
+        Self {
+            verdict: Verdict::Snooze { after },
+            cause: anyhow::Error::msg(why.into()),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     pub fn cancel(reason: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Cancel, cause: anyhow::Error::msg(reason.into()), outage: false }
+        Self {
+            verdict: Verdict::Cancel,
+            cause: anyhow::Error::msg(reason.into()),
+            outage: false,
+            undecodable: false,
+        }
     }
 
     /// Marks the error as "the other side is down", which the queue's breaker counts.
@@ -202,6 +229,10 @@ impl JobError {
 
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    pub fn is_outage(&self) -> bool {
+        self.outage
     }
 
     pub fn cause(&self) -> &anyhow::Error {
@@ -246,13 +277,27 @@ impl<C: Send + Sync + 'static> JobKind<C> {
             unique_key: |payload| serde_json::from_str::<J>(payload.get()).map(|job| job.unique_key()),
             run: |payload, context, job| {
                 async move {
-                    let this: J = serde_json::from_str(payload.get())
-                        .map_err(|e| JobError::fail(anyhow::anyhow!("the payload is no {}: {e}", J::KIND)))?;
+                    let this: J = serde_json::from_str(payload.get()).map_err(|e| {
+                        let cause = anyhow::anyhow!("the payload is no {}: {e}", J::KIND);
+                        JobError { undecodable: true, ..JobError::fail(cause) }
+                    })?;
                     this.run(&context, &job).await
                 }
                 .boxed()
             },
         }
+    }
+}
+
+impl<C: Send + Sync + 'static> JobKind<C> {
+    /// Decodes the payload and makes one attempt. Panics pass through; the time-out is the caller's.
+    pub fn run(
+        &self,
+        payload: Box<RawValue>,
+        context: Arc<C>,
+        job: JobContext,
+    ) -> BoxFuture<'static, Result<Outcome, JobError>> {
+        (self.run)(payload, context, job)
     }
 }
 

@@ -379,7 +379,8 @@ pub trait Store: Send + Sync + 'static {
     async fn enqueue(&self, jobs: Vec<NewJob>) -> Result<Vec<Enqueued>, StoreError>;
 
     /// Hands out ready jobs, higher priorities more often (10 : 5 : 3 : 2) and none starved; first in first out
-    /// within one. Promotes what is due. Waits up to `ask.wait` when there is nothing.
+    /// within one. Promotes what is due. Waits up to `ask.wait` when there is nothing. Dropping the future is
+    /// safe: what it would have handed out goes back unharmed.
     async fn reserve(&self, ask: Ask) -> Result<Reserved, StoreError>;
 
     /// Ends deliveries, each fenced by its token; follow-ups, counters, unique keys and the breaker move in the

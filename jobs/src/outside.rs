@@ -11,6 +11,7 @@ mod secret;
 
 use std::time::Duration;
 
+pub(crate) use http::record;
 pub use http::{Answer, BODY_BYTES_MAX, Call, Http, HttpSettings, Manner, install_crypto};
 pub use redact::{DETAIL_BYTES_MAX, redact};
 pub use secret::{Secret, same_bytes};

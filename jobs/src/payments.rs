@@ -1,3 +1,23 @@
 //! Money from and to customers.
 
+mod callbacks;
+mod payment;
+mod query_payment;
+mod query_refund;
+mod refund;
+mod refund_book;
+mod request_refund;
+mod take_money;
+mod trade;
 pub mod wechat_pay;
+
+pub(crate) use callbacks::job_for;
+pub use callbacks::{HandlePaymentCallback, HandleRefundCallback, WechatCallback, receive_wechat_callback};
+pub use payment::PaymentState;
+pub use query_payment::QueryPayment;
+pub use query_refund::QueryRefund;
+pub use refund::RefundState;
+pub(crate) use refund_book::reserve_refund;
+pub use request_refund::RequestRefund;
+pub(crate) use take_money::{Money, take_money};
+pub(crate) use trade::{Trade, ask_trade};

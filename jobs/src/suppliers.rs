@@ -1,4 +1,23 @@
 //! The suppliers: Haier's open platform (what may be bought, at what price) and YLH (orders).
 
+mod book;
+mod callbacks;
+mod cancel_supplier_order;
 pub mod haier;
+mod handle_supplier_callback;
+mod place_supplier_order;
+mod supplier_order;
+pub(crate) mod supply;
+mod track_parcels;
+mod watch_supplier_orders;
 pub mod ylh;
+
+pub(crate) use book::set_cancel;
+pub(crate) use callbacks::job_for;
+pub use callbacks::{SOURCE as YLH_CALLBACK_SOURCE, receive_ylh_callback};
+pub use cancel_supplier_order::CancelSupplierOrder;
+pub use handle_supplier_callback::HandleSupplierCallback;
+pub use place_supplier_order::PlaceSupplierOrder;
+pub use supplier_order::{Bought, CancelState, SupplierState};
+pub use track_parcels::TrackParcels;
+pub use watch_supplier_orders::WatchSupplierOrders;

@@ -203,7 +203,7 @@ impl Store for SqliteStore {
     async fn reap(&self) -> Result<Reaped, StoreError> {
         let mut all = Reaped::default();
         loop {
-            let slice = self
+            let (slice, full) = self
                 .write(|desk| {
                     let now = desk.wall;
                     lease::reap(desk, now)
@@ -211,7 +211,7 @@ impl Store for SqliteStore {
                 .await?;
             all.back_to_ready += slice.back_to_ready;
             all.poisoned += slice.poisoned;
-            if ((slice.back_to_ready + slice.poisoned) as usize) < lease::REAPED_MAX {
+            if !full {
                 return Ok(all);
             }
         }

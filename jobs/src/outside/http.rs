@@ -208,7 +208,8 @@ impl Call {
         })
     }
 
-    fn torn(&self, error: reqwest::Error) -> OutsideError {
+    /// The class of a failure in sending or reading.
+    pub(crate) fn torn(&self, error: reqwest::Error) -> OutsideError {
         let (connecting, unbuildable) = (error.is_connect(), error.is_builder());
         let timed_out = error.is_timeout();
         // The URL may hold an access token.

@@ -49,7 +49,11 @@ pub fn redact(text: &str, hide: &[String]) -> String {
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Strikes out the value behind each telling key: `"key": "value"`, `key=value`, `Key: value`.

@@ -1,8 +1,9 @@
 //! WeChat Pay APIv3 for a direct merchant (facts: wechat-pay.md).
 //!
 //! Every request is signed, every answer and callback is verified, and an answer that cannot be trusted is no
-//! answer. Reading bills and deciding what a payment means for an order are not here.
+//! answer. Reading a bill's lines and deciding what a payment means for an order are not here.
 
+mod bills;
 mod calls;
 mod certificates;
 mod codes;
@@ -20,6 +21,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use windlass_engine::Timestamp;
 
+pub use bills::{BillAnswer, BillKind, BillLink, DownloadError};
 pub use calls::{CloseAnswer, PaymentRef, RefundRequest};
 pub use keys::{MerchantKey, PlatformKeys};
 pub use notice::{Event, Notice, NoticeContent, RefundNotice, Refused};
@@ -28,7 +30,7 @@ pub use resource::{Resource, Undecryptable};
 pub use settings::WechatPaySettings;
 pub use signature::{CLOCK_WINDOW, Distrust, verify};
 
-use crate::outside::{Answer, Call, Http, OutsideError, System};
+use crate::outside::{Answer, Call, Http, Manner, OutsideError, System};
 use certificates::Refreshes;
 use codes::ApiError;
 
@@ -74,8 +76,8 @@ impl WechatPay {
         now: Timestamp,
     ) -> Result<Notice, Refused> {
         let mut checked = self.check(headers, body, now);
-        if let Err(Distrust::UnknownSerial(_)) = checked
-            && self.refresh_certificates_for_unknown().await
+        if let Err(Distrust::UnknownSerial(serial)) = &checked
+            && self.refresh_certificates_for(serial).await
         {
             checked = self.check(headers, body, now);
         }
@@ -169,8 +171,8 @@ impl WechatPay {
     async fn check_answer(&self, call: &Call, answer: &Answer) -> Result<(), OutsideError> {
         let check = || self.check(&answer.headers, &answer.body, self.http.clock().now());
         let mut checked = check();
-        if let Err(Distrust::UnknownSerial(_)) = checked
-            && self.refresh_certificates_for_unknown().await
+        if let Err(Distrust::UnknownSerial(serial)) = &checked
+            && self.refresh_certificates_for(serial).await
         {
             checked = check();
         }
@@ -179,6 +181,11 @@ impl WechatPay {
             return Ok(());
         }
         distrust.count();
-        Err(call.doubtful(&format!("the answer (HTTP {}) cannot be trusted: {distrust}", answer.status)))
+        let detail = format!("the answer (HTTP {}) cannot be trusted: {distrust}", answer.status);
+        match (&distrust, call.manner) {
+            // A read shows best that we lack a key; a write was made all the same.
+            (Distrust::UnknownSerial(_), Manner::Read) => Err(call.misconfigured("unknown_serial", &detail)),
+            _ => Err(call.doubtful(&detail)),
+        }
     }
 }

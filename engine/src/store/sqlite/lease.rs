@@ -5,13 +5,13 @@ use rusqlite::{OptionalExtension, params};
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::job::State;
-use crate::store::sqlite::desk::{Desk, QueueNo};
+use crate::store::sqlite::desk::{Desk, QueueNo, TransactError};
 use crate::store::sqlite::row::{self, IdKey};
 use crate::store::sqlite::settle::{self, RunningJob};
 use crate::store::{CRASHES_MAX, FaultCause, Held, JobFault, Reaped, Renewed, StoreError};
 
 /// Jobs put back in one transaction.
-pub(super) const REAPED_MAX: usize = 1_000;
+const REAPED_MAX: usize = 1_000;
 
 /// Prolongs leases until `until` (wall time). One that ran out is not revived: the job may be on its way to
 /// somebody else.
@@ -42,8 +42,9 @@ pub(super) fn renew(desk: &mut Desk, held: &[Held], until: Timestamp) -> Result<
     Ok(renewed)
 }
 
-/// Puts back a slice of the jobs whose lease ended before `before` (wall time): at most [`REAPED_MAX`].
-pub(super) fn reap(desk: &mut Desk, before: Timestamp) -> Result<Reaped, StoreError> {
+/// Puts back a slice of the jobs whose lease ended before `before` (wall time): at most [`REAPED_MAX`]. True when
+/// the slice was full, so that there may be more.
+pub(super) fn reap(desk: &mut Desk, before: Timestamp) -> Result<(Reaped, bool), StoreError> {
     struct Orphan {
         id: JobId,
         job: RunningJob,
@@ -67,6 +68,7 @@ pub(super) fn reap(desk: &mut Desk, before: Timestamp) -> Result<Reaped, StoreEr
         })?
         .collect::<rusqlite::Result<_>>()?;
 
+    let full = orphans.len() == REAPED_MAX;
     let mut reaped = Reaped::default();
     for Orphan { id, job, crashes, worker } in orphans {
         let crashes = crashes + 1;
@@ -95,24 +97,19 @@ pub(super) fn reap(desk: &mut Desk, before: Timestamp) -> Result<Reaped, StoreEr
             reaped.back_to_ready += 1;
         }
     }
-    Ok(reaped)
+    Ok((reaped, full))
 }
 
 /// Puts back everything that runs: whoever ran it died with the process that had the file before.
 pub(super) fn put_back_all(desk: &mut Desk) -> Result<Reaped, StoreError> {
     let mut all = Reaped::default();
-    let running = |desk: &Desk| desk.queues.all().map(|(_, queue)| queue.count(State::Running)).sum::<u64>();
-    while running(desk) > 0 {
-        let left = running(desk);
-        let slice = desk
-            .transact(|desk| reap(desk, Timestamp::from_micros(i64::MAX)))
-            .map_err(super::desk::TransactError::into_inner)?;
+    loop {
+        let outcome = desk.transact(|desk| reap(desk, Timestamp::from_micros(i64::MAX)));
+        let (slice, full) = outcome.map_err(TransactError::into_inner)?;
         all.back_to_ready += slice.back_to_ready;
         all.poisoned += slice.poisoned;
-        if running(desk) == left {
-            // The books say that more runs than does: the audit's to tell, not a reason to stay shut.
-            break;
+        if !full {
+            return Ok(all);
         }
     }
-    Ok(all)
 }

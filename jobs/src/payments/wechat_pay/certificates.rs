@@ -38,19 +38,20 @@ impl WechatPay {
         self.http.measured(&call, self.fetch_certificates(&call)).await
     }
 
-    /// As above, but not more often than each minute. True when there may be new keys.
-    pub(super) async fn refresh_certificates_for_unknown(&self) -> bool {
-        let before = self.http.clock().wall();
+    /// As above for a key that a message named, but not more often than each minute. True when it is known now.
+    pub(super) async fn refresh_certificates_for(&self, serial: &str) -> bool {
         let mut last = self.refreshes.0.lock().await;
-        let now = self.http.clock().wall();
-        match *last {
-            // Another fetched while we waited for our turn.
-            Some(at) if at >= before => return true,
-            Some(at) if now.since(at) < UNKNOWN_SERIAL_PAUSE => return false,
-            _ => *last = Some(now),
+        // Another may have fetched it while we waited for our turn.
+        if self.platform.knows(serial) {
+            return true;
         }
+        let now = self.http.clock().wall();
+        if last.is_some_and(|at| now.since(at) < UNKNOWN_SERIAL_PAUSE) {
+            return false;
+        }
+        *last = Some(now);
         match self.refresh_certificates().await {
-            Ok(_) => true,
+            Ok(_) => self.platform.knows(serial),
             Err(error) => {
                 tracing::warn!(%error, "certificates for an unknown serial could not be fetched");
                 false

@@ -9,7 +9,7 @@ use crate::money::Fen;
 
 /// A callback that is WeChat's and about our merchant. Whether its amount is that of our record is still to be
 /// checked by who has the record. The same notice can come again, and at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Notice {
     pub id: String,
     pub created_at: Option<Timestamp>,
@@ -17,6 +17,15 @@ pub struct Notice {
     pub content: NoticeContent,
     /// The decrypted content, to be kept.
     pub plaintext: String,
+}
+
+/// Shows the content without its plain text, which names the payer.
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Notice");
+        shown.field("id", &self.id).field("event", &self.event).field("content", &self.content);
+        shown.finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ impl TradeState {
 }
 
 /// A payment as WeChat has it. Amounts are there once it was paid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Transaction {
     pub appid: String,
     pub mchid: String,
@@ -59,6 +59,18 @@ pub struct Transaction {
     /// What the customer paid: less than the total when coupons were used.
     pub payer_total: Option<Fen>,
     pub attach: Option<String>,
+}
+
+/// Shows which payment it is and not whose.
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction")
+            .field("out_trade_no", &self.out_trade_no)
+            .field("transaction_id", &self.transaction_id)
+            .field("state", &self.state)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,8 @@ pub struct WechatPaySettings {
     /// The key that WeChat is asked to sign its answers with (`PUB_KEY_ID_...`).
     pub answer_with_key: Option<String>,
     pub call_timeout: Duration,
+    /// For a whole bill file.
+    pub bill_timeout: Duration,
 }
 
 impl Default for WechatPaySettings {
@@ -38,6 +40,7 @@ impl Default for WechatPaySettings {
             platform_keys: BTreeMap::new(),
             answer_with_key: None,
             call_timeout: Duration::from_secs(10),
+            bill_timeout: Duration::from_secs(600),
         }
     }
 }

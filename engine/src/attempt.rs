@@ -1,0 +1,258 @@
+//! One attempt of one job: decode, run within its bounds, and say how it ended.
+//!
+//! Whatever a job does (fail, panic, hang, ignore a cancellation), an attempt ends in exactly one settlement,
+//! or in none when the lease was lost. It stores nothing itself.
+
+mod panics;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+
+pub use panics::remember_panic_places;
+
+use crate::backend::{Acks, Hands, Lost};
+use crate::clock::Clock;
+use crate::context::{AttemptFacts, JobContext};
+use crate::envelope::{ENVELOPE_VERSION, Envelope};
+use crate::job::{JobError, JobKind, JobTable, Outcome};
+use crate::measure::QueueMeasures;
+use crate::retry::{Next, next};
+use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
+
+/// How long a job that was asked to stop may take to do so before it is dropped.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long (of the shop's time) a job waits that this build does not know: another worker may.
+const UNKNOWN_KIND_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of an error that are kept.
+const FAULT_BYTES_MAX: usize = 4_000;
+
+/// Runs the attempts of one queue.
+pub(crate) struct Runner<C: 'static> {
+    pub(crate) queue: String,
+    pub(crate) table: Arc<JobTable<C>>,
+    pub(crate) context: Arc<C>,
+    pub(crate) clock: Clock,
+    pub(crate) hands: Hands,
+    pub(crate) acks: Acks,
+    /// Drop what runs and give it back: somebody is in a hurry.
+    pub(crate) hurry: CancellationToken,
+    pub(crate) measures: QueueMeasures,
+}
+
+/// How the body of an attempt ended.
+enum Ending {
+    Returned(Result<Outcome, JobError>),
+    Panicked(String),
+    TimedOut(Duration),
+    /// Asked to stop, and did not within its grace.
+    Dropped,
+    Hurried,
+    LeaseLost,
+}
+
+impl<C: Send + Sync + 'static> Runner<C> {
+    pub(crate) async fn run(self: Arc<Self>, delivery: Delivery) {
+        let Some((cancel, lost)) = self.hands.tokens(&delivery.id, delivery.token) else { return };
+        let began = self.clock.wall();
+        self.measures.started(self.clock.now().since(delivery.due_at));
+        let (end, outage, kind, context) = match self.readable(&delivery) {
+            Ok((kind, envelope)) => {
+                let context = self.context_of(&delivery, kind, &envelope, &cancel);
+                let ending = self.body(kind, envelope, &context, &cancel, &lost).await;
+                let Some((end, outage)) =
+                    self.end_of(&delivery, kind, &context, ending, cancel.is_cancelled())
+                else {
+                    self.measures.lease_lost();
+                    return self.hands.let_go(std::iter::once((delivery.id, delivery.token)));
+                };
+                (end, outage, Some(kind), Some(context))
+            }
+            Err(end) => (end, false, None, None),
+        };
+        let ran = self.clock.wall().since(began);
+        let kind_name = kind.map(|kind| kind.name);
+        self.measures.ended(kind_name, &end, ran);
+        report(&self.queue, &delivery, kind_name, &end, ran);
+        let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
+        let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
+        self.acks.ended(Settlement { id: delivery.id, token: delivery.token, end, outage, notes }, in_outbox);
+    }
+
+    /// The kind and envelope, or how the attempt ends because there is none to be had.
+    fn readable(&self, delivery: &Delivery) -> Result<(&'static JobKind<C>, Envelope), End> {
+        let envelope: Envelope = serde_json::from_str(&delivery.envelope).map_err(|e| {
+            let message = format!("the envelope cannot be read: {e}");
+            End::Dead { fault: self.fault(delivery.attempt, FaultCause::Undecodable, message) }
+        })?;
+        let unknown = |why: String| {
+            let until = self.clock.now() + UNKNOWN_KIND_WAIT;
+            Err(End::Snoozed { until, why })
+        };
+        if envelope.v > ENVELOPE_VERSION {
+            return unknown(format!("envelope version {} is newer than this worker", envelope.v));
+        }
+        match self.table.get(&envelope.kind) {
+            Some(kind) => Ok((kind, envelope)),
+            None => unknown(format!("this worker does not know the kind {:?}", envelope.kind)),
+        }
+    }
+
+    fn context_of(
+        &self,
+        delivery: &Delivery,
+        kind: &JobKind<C>,
+        envelope: &Envelope,
+        cancel: &CancellationToken,
+    ) -> JobContext {
+        let facts = AttemptFacts {
+            id: delivery.id.clone(),
+            queue: self.queue.clone(),
+            attempt: delivery.attempt,
+            attempts_max: envelope.attempts_max.unwrap_or(kind.attempts_max),
+            due_at: delivery.due_at,
+            created_at: delivery.created_at,
+            deadline_at: delivery.deadline_at,
+        };
+        let context = JobContext::new(facts, envelope.clone(), self.clock.clone(), cancel.clone());
+        self.hands.attach(&delivery.id, delivery.token, &context);
+        context
+    }
+
+    /// Runs the job within its time, until it ends or has to.
+    async fn body(
+        &self,
+        kind: &'static JobKind<C>,
+        envelope: Envelope,
+        context: &JobContext,
+        cancel: &CancellationToken,
+        lost: &Lost,
+    ) -> Ending {
+        let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
+        // The call itself may panic too, not only the future that it gives.
+        let job = async { (kind.run)(envelope.payload, self.context.clone(), context.clone()).await };
+        let job = AssertUnwindSafe(job).catch_unwind();
+        let stubborn = async {
+            cancel.cancelled().await;
+            tokio::time::sleep(CANCEL_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            ended = job => match ended {
+                Ok(result) => Ending::Returned(result),
+                Err(panic) => Ending::Panicked(panics::describe(panic.as_ref())),
+            },
+            () = tokio::time::sleep(timeout) => Ending::TimedOut(timeout),
+            () = stubborn => Ending::Dropped,
+            () = lost.happened() => Ending::LeaseLost,
+            () = self.hurry.cancelled() => Ending::Hurried,
+        }
+    }
+
+    /// What becomes of the job, and whether the other side is down. None: nothing may be said.
+    fn end_of(
+        &self,
+        delivery: &Delivery,
+        kind: &JobKind<C>,
+        context: &JobContext,
+        ending: Ending,
+        cancelling: bool,
+    ) -> Option<(End, bool)> {
+        let attempt = delivery.attempt;
+        let error = match ending {
+            Ending::LeaseLost => return None,
+            Ending::Hurried => return Some((End::Released, false)),
+            Ending::Dropped => {
+                let fault =
+                    self.fault(attempt, FaultCause::Cancelled, "asked to stop and did not in time".into());
+                return Some((End::Cancelled { fault }, false));
+            }
+            Ending::Returned(Ok(outcome)) => return Some((self.completed(delivery, outcome), false)),
+            Ending::Returned(Err(error)) => error,
+            Ending::Panicked(message) => {
+                return Some((self.retry_or_die(context, kind, FaultCause::Panic, message), false));
+            }
+            Ending::TimedOut(after) => {
+                let message = format!("did not end within {after:?}");
+                return Some((self.retry_or_die(context, kind, FaultCause::Timeout, message), true));
+            }
+        };
+        let cause = if error.undecodable { FaultCause::Undecodable } else { FaultCause::Error };
+        let message = format!("{:#}", error.cause);
+        let now = self.clock.now();
+        let end = match next(
+            error.verdict,
+            attempt,
+            context.attempts_max(),
+            backoff(context, kind),
+            now,
+            fastrand::f64(),
+        ) {
+            Next::Cancel => End::Cancelled { fault: self.fault(attempt, FaultCause::Cancelled, message) },
+            Next::Retry { .. } | Next::Snooze { .. } if cancelling => {
+                End::Cancelled { fault: self.fault(attempt, FaultCause::Cancelled, message) }
+            }
+            Next::Retry { at } => End::Retry { at, fault: self.fault(attempt, cause, message) },
+            Next::Dead => End::Dead { fault: self.fault(attempt, cause, message) },
+            Next::Snooze { until } => End::Snoozed { until, why: message },
+        };
+        Some((end, error.outage))
+    }
+
+    fn completed(&self, delivery: &Delivery, outcome: Outcome) -> End {
+        let mut follow_ups = outcome.follow_ups;
+        for job in &mut follow_ups {
+            job.envelope.parent.get_or_insert_with(|| delivery.id.clone());
+        }
+        End::Completed { result: outcome.result, follow_ups }
+    }
+
+    fn retry_or_die(
+        &self,
+        context: &JobContext,
+        kind: &JobKind<C>,
+        cause: FaultCause,
+        message: String,
+    ) -> End {
+        let fault = self.fault(context.attempt(), cause, message);
+        if context.is_last_attempt() {
+            return End::Dead { fault };
+        }
+        let wait = backoff(context, kind).wait(context.attempt(), fastrand::f64());
+        End::Retry { at: self.clock.now() + wait, fault }
+    }
+
+    fn fault(&self, attempt: u32, cause: FaultCause, mut message: String) -> JobFault {
+        if message.len() > FAULT_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(FAULT_BYTES_MAX));
+        }
+        JobFault { attempt, at: self.clock.now(), cause, message }
+    }
+}
+
+fn backoff<C>(context: &JobContext, kind: &JobKind<C>) -> crate::Backoff {
+    context.backoff().unwrap_or(kind.backoff)
+}
+
+/// One line a job.
+fn report(queue: &str, delivery: &Delivery, kind: Option<&str>, end: &End, ran: Duration) {
+    let (id, attempt, ran_ms) = (delivery.id.as_str(), delivery.attempt, ran.as_millis() as u64);
+    let kind = kind.unwrap_or("unknown");
+    match end {
+        End::Completed { .. } => tracing::info!(id, kind, queue, attempt, ran_ms, "completed"),
+        End::Retry { at, fault } => {
+            tracing::warn!(id, kind, queue, attempt, ran_ms, again_at = %at, error = fault.message, "failed, to be retried");
+        }
+        End::Dead { fault } => {
+            tracing::error!(id, kind, queue, attempt, ran_ms, error = fault.message, "dead");
+        }
+        End::Snoozed { until, why } => {
+            tracing::info!(id, kind, queue, ran_ms, until = %until, why, "snoozed")
+        }
+        End::Cancelled { fault } => tracing::info!(id, kind, queue, ran_ms, why = fault.message, "cancelled"),
+        End::Released => tracing::info!(id, kind, queue, ran_ms, "given back"),
+    }
+}

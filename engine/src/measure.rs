@@ -1,0 +1,76 @@
+//! What workers count: metric handles made once, so that a job costs no look-up by text.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, counter, histogram};
+
+use crate::job::JobTable;
+use crate::store::End;
+
+/// The measures of one queue's worker.
+pub(crate) struct QueueMeasures {
+    wait: Histogram,
+    lease_lost: Counter,
+    kinds: HashMap<&'static str, KindMeasures>,
+    unknown: KindMeasures,
+}
+
+struct KindMeasures {
+    run: Histogram,
+    completed: Counter,
+    retried: Counter,
+    dead: Counter,
+    snoozed: Counter,
+    cancelled: Counter,
+    released: Counter,
+}
+
+impl QueueMeasures {
+    pub(crate) fn new<C>(queue: &str, table: &JobTable<C>) -> Self {
+        let kinds = table.iter().map(|kind| (kind.name, KindMeasures::new(queue, kind.name))).collect();
+        Self {
+            wait: histogram!("windlass_job_wait_seconds", "queue" => queue.to_owned()),
+            lease_lost: counter!("windlass_jobs_lease_lost_total", "queue" => queue.to_owned()),
+            kinds,
+            unknown: KindMeasures::new(queue, "unknown"),
+        }
+    }
+
+    /// `wait`: from the instant that the job was due, in the shop's time.
+    pub(crate) fn started(&self, wait: Duration) {
+        self.wait.record(wait);
+    }
+
+    pub(crate) fn lease_lost(&self) {
+        self.lease_lost.increment(1);
+    }
+
+    pub(crate) fn ended(&self, kind: Option<&'static str>, end: &End, ran: Duration) {
+        let kind = kind.and_then(|kind| self.kinds.get(kind)).unwrap_or(&self.unknown);
+        kind.run.record(ran);
+        match end {
+            End::Completed { .. } => kind.completed.increment(1),
+            End::Retry { .. } => kind.retried.increment(1),
+            End::Dead { .. } => kind.dead.increment(1),
+            End::Snoozed { .. } => kind.snoozed.increment(1),
+            End::Cancelled { .. } => kind.cancelled.increment(1),
+            End::Released => kind.released.increment(1),
+        }
+    }
+}
+
+impl KindMeasures {
+    fn new(queue: &str, kind: &'static str) -> Self {
+        let finished = |outcome: &'static str| counter!("windlass_jobs_finished_total", "queue" => queue.to_owned(), "kind" => kind, "outcome" => outcome);
+        Self {
+            run: histogram!("windlass_job_run_seconds", "queue" => queue.to_owned(), "kind" => kind),
+            completed: finished("completed"),
+            retried: finished("retried"),
+            dead: finished("dead"),
+            snoozed: finished("snoozed"),
+            cancelled: finished("cancelled"),
+            released: finished("released"),
+        }
+    }
+}

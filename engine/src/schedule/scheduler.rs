@@ -1,0 +1,282 @@
+//! Hands the jobs of the schedules over.
+//!
+//! Any number of schedulers may run, none of them a leader. Each first has the job accepted, under the id that
+//! the instant gives it, and then moves the schedule's cursor by compare-and-set: whoever dies in between leaves
+//! an instant that another hands over again, which changes nothing. It does not run jobs, and it does not wait
+//! for them except where an entry asks for that (`queue_one`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{counter, gauge};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use super::due::{Due, due};
+use super::overlap::Earlier;
+use super::{Accept, Entry, Overlap, Schedules};
+use crate::clock::{Clock, Timestamp};
+use crate::retry::Backoff;
+use crate::store::{Enqueued, Store, StoreError};
+
+/// Wall time for which an instant is handed over in time; later it is left to the catch-up policy.
+const GRACE: Duration = Duration::from_secs(30);
+/// Wall time between two looks at whether a waiting instant may go (`queue_one`).
+const WAITING_POLL: Duration = Duration::from_millis(500);
+/// Wall time for one entry's hand-over; past it the carrier counts as away.
+const TURN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long an entry is left alone when the carrier is away, in wall time.
+const AWAY: Backoff = Backoff { base_ms: 200, cap_ms: 15_000 };
+/// A cursor further ahead of the shop's time than this is worth a warning: the clock was set back.
+const AHEAD_MAX: Duration = Duration::from_secs(3_600);
+
+/// The one loop over all entries.
+pub struct Scheduler {
+    store: Arc<dyn Store>,
+    accept: Arc<dyn Accept>,
+    clock: Clock,
+    turns: Vec<Turn>,
+}
+
+/// One entry and where this scheduler stands with it.
+struct Turn {
+    entry: Entry,
+    wake: Wake,
+    earlier: Earlier,
+    /// The cursor as last read, to tell how late an instant is while the carrier is away.
+    cursor: Option<Timestamp>,
+    /// The instant that waits for an earlier job to end (`queue_one`).
+    waiting: Option<Timestamp>,
+    failures: u32,
+}
+
+/// When an entry is looked at again.
+#[derive(Clone, Copy, Debug)]
+enum Wake {
+    /// In the shop's time.
+    At(Timestamp),
+    /// In wall time.
+    AtWall(Timestamp),
+    Never,
+}
+
+impl Scheduler {
+    /// Disabled entries are left out.
+    pub fn new(store: Arc<dyn Store>, accept: Arc<dyn Accept>, schedules: &Schedules, clock: Clock) -> Self {
+        let enabled = schedules.iter().filter(|entry| entry.enabled);
+        let turns = enabled.map(|entry| Turn::new(entry.clone(), clock.now())).collect();
+        Self { store, accept, clock, turns }
+    }
+
+    /// Runs until `stop`. An entry that was never seen begins now, without a past to catch up with.
+    pub async fn run(mut self, stop: CancellationToken) {
+        info!(schedules = self.turns.len(), "the scheduler runs");
+        loop {
+            for turn in self.turns.iter_mut().filter(|turn| turn.wake.is_past(&self.clock)) {
+                if stop.is_cancelled() {
+                    return;
+                }
+                turn.take(&*self.store, &*self.accept, &self.clock).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.next_wake() => {}
+            }
+        }
+    }
+
+    async fn next_wake(&self) {
+        let shop = self.turns.iter().filter_map(|turn| match turn.wake {
+            Wake::At(at) => Some(at),
+            Wake::AtWall(_) | Wake::Never => None,
+        });
+        let wall = self.turns.iter().filter_map(|turn| match turn.wake {
+            Wake::AtWall(at) => Some(at),
+            Wake::At(_) | Wake::Never => None,
+        });
+        let (shop, wall) = (shop.min(), wall.min());
+        tokio::select! {
+            () = self.clock.sleep_until(shop.unwrap_or_default()), if shop.is_some() => {}
+            () = tokio::time::sleep(wall.unwrap_or_default().since(self.clock.wall())), if wall.is_some() => {}
+            // Nothing will ever be due: the stop is all that is left to wait for.
+            else => std::future::pending().await,
+        }
+    }
+}
+
+impl Wake {
+    fn is_past(self, clock: &Clock) -> bool {
+        match self {
+            Self::At(at) => at <= clock.now(),
+            Self::AtWall(at) => at <= clock.wall(),
+            Self::Never => false,
+        }
+    }
+}
+
+impl Turn {
+    fn new(entry: Entry, now: Timestamp) -> Self {
+        let wake = Wake::At(now);
+        Self { entry, wake, earlier: Earlier::default(), cursor: None, waiting: None, failures: 0 }
+    }
+
+    /// Hands over what is due, and says when to come again.
+    async fn take(&mut self, store: &dyn Store, accept: &dyn Accept, clock: &Clock) {
+        let handed = tokio::time::timeout(TURN_TIME_MAX, self.hand_over_due(store, accept, clock))
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer in {TURN_TIME_MAX:?}"))));
+        match handed {
+            Ok(()) => {
+                if self.failures > 0 {
+                    info!(schedule = self.entry.name, "the schedule goes on");
+                }
+                self.failures = 0;
+                self.wake = if self.waiting.is_some() {
+                    Wake::AtWall(clock.wall() + WAITING_POLL)
+                } else {
+                    let handed = self.cursor.unwrap_or_default();
+                    self.entry.next_after(handed).map_or(Wake::Never, Wake::At)
+                };
+            }
+            Err(e) => {
+                if self.failures == 0 {
+                    warn!(schedule = self.entry.name, error = %e, "no hand-over; the schedule catches up later");
+                }
+                self.failures = self.failures.saturating_add(1);
+                self.wake = Wake::AtWall(clock.wall() + AWAY.wait(self.failures, fastrand::f64()));
+                let due = self.cursor.and_then(|cursor| self.entry.next_after(cursor));
+                if let Some(due) = due.filter(|due| *due <= clock.now()) {
+                    self.tell_lag(due, clock);
+                }
+            }
+        }
+    }
+
+    async fn hand_over_due(
+        &mut self,
+        store: &dyn Store,
+        accept: &dyn Accept,
+        clock: &Clock,
+    ) -> Result<(), StoreError> {
+        let now = clock.now();
+        let mut cursor = self.read_cursor(store, now).await?;
+        let grace = GRACE.mul_f64(clock.speed());
+        let Some(mut due) = due(&self.entry, cursor, now, grace) else {
+            self.waiting = None;
+            return Ok(());
+        };
+        if let Some(waiting) = self.waiting.filter(|waiting| due.fire.is_empty() && *waiting > cursor) {
+            // It was in time when it began to wait.
+            due.fire.push(waiting);
+            due.missed -= 1;
+        }
+        for instant in due.fire.clone() {
+            if self.entry.overlap != Overlap::Allow
+                && self.earlier.lives(&self.entry, instant, accept).await?
+            {
+                if self.entry.overlap == Overlap::QueueOne {
+                    self.waiting = Some(instant);
+                    return Ok(());
+                }
+                if !self.advance(store, &mut cursor, instant).await? {
+                    return Ok(());
+                }
+                self.count("overlapped", 1);
+                continue;
+            }
+            let outcome = self.hand_over(accept, instant).await?;
+            self.tell_lag(instant, clock);
+            self.count(outcome, 1);
+            if !self.advance(store, &mut cursor, instant).await? {
+                return Ok(());
+            }
+        }
+        self.let_go(store, &mut cursor, &due).await
+    }
+
+    /// Has the job of the instant accepted; answers with the outcome to count.
+    async fn hand_over(&self, accept: &dyn Accept, instant: Timestamp) -> Result<&'static str, StoreError> {
+        let schedule = self.entry.name.as_str();
+        match accept.accept(self.entry.job(instant)).await {
+            Ok(Enqueued::New) => {
+                debug!(schedule, %instant, "handed over");
+                Ok("fired")
+            }
+            Ok(Enqueued::Exists { .. }) => Ok("already"),
+            Ok(Enqueued::Duplicate { of }) => {
+                debug!(schedule, %instant, %of, "another job holds the unique key");
+                Ok("overlapped")
+            }
+            Ok(Enqueued::Full) => {
+                Err(StoreError::Unavailable(format!("the queue {} is full", self.entry.queue)))
+            }
+            // It would be refused again and again, and hold up every instant after it.
+            Err(e @ (StoreError::Invalid(_) | StoreError::Unreadable(_))) => {
+                error!(schedule, %instant, error = %e, "the job was refused; its instant is given up");
+                Ok("refused")
+            }
+            Err(e @ StoreError::Unavailable(_)) => Err(e),
+        }
+    }
+
+    /// Counts what passes without a job, and takes the cursor over it.
+    async fn let_go(
+        &mut self,
+        store: &dyn Store,
+        cursor: &mut Timestamp,
+        due: &Due,
+    ) -> Result<(), StoreError> {
+        let waited = self.waiting.take().is_some();
+        if *cursor < due.through && !self.advance(store, cursor, due.through).await? {
+            return Ok(());
+        }
+        if due.missed > 0 {
+            let outcome = if waited { "overlapped" } else { "missed" };
+            self.count(outcome, due.missed as u64);
+            debug!(schedule = self.entry.name, instants = due.missed, outcome, "passed without a job");
+        }
+        Ok(())
+    }
+
+    async fn read_cursor(&mut self, store: &dyn Store, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let name = self.entry.name.as_str();
+        let stored = match store.cursor(name).await? {
+            Some(cursor) => cursor,
+            // Of several schedulers that see the entry for the first time one says when it begins.
+            None if store.move_cursor(name, None, now).await? => now,
+            None => store.cursor(name).await?.unwrap_or(now),
+        };
+        if self.cursor.is_none() && stored > now + AHEAD_MAX {
+            warn!(schedule = name, cursor = %stored, %now, "silent until the cursor: was the clock set back?");
+        }
+        self.cursor = Some(stored);
+        Ok(stored)
+    }
+
+    /// Moves the cursor; false when another scheduler moved it, which then did the work.
+    async fn advance(
+        &mut self,
+        store: &dyn Store,
+        cursor: &mut Timestamp,
+        to: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let moved = store.move_cursor(&self.entry.name, Some(*cursor), to).await?;
+        if moved {
+            *cursor = to;
+            self.cursor = Some(to);
+        }
+        Ok(moved)
+    }
+
+    /// How long after its instant a job was handed over, or is not yet, in the shop's time.
+    fn tell_lag(&self, instant: Timestamp, clock: &Clock) {
+        let lag = clock.now().since(instant).as_secs_f64();
+        gauge!("windlass_schedule_lag_seconds", "schedule" => self.entry.name.clone()).set(lag);
+    }
+
+    fn count(&self, outcome: &'static str, instants: u64) {
+        let schedule = self.entry.name.clone();
+        counter!("windlass_schedule_fired_total", "schedule" => schedule, "outcome" => outcome)
+            .increment(instants);
+    }
+}

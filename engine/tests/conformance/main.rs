@@ -1,0 +1,44 @@
+//! What every carrier must do, one claim a test, run against each [`Store`](windlass_engine::Store).
+//!
+//! A claim is an `async fn(&Carrier)`; `on_every_store!` makes a test of it for each carrier and checks the books
+//! after it. A new carrier is one more line in that macro. What only one carrier promises (files, locks, crashes)
+//! has tests of its own.
+
+/// Makes a test of each claim for each carrier.
+macro_rules! on_every_store {
+    ($($claim:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    let carrier = crate::carrier::Carrier::sqlite();
+                    super::$claim(&carrier).await;
+                    carrier.assert_balanced().await;
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod acts;
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod carrier;
+#[cfg(test)]
+mod enqueues;
+#[cfg(test)]
+mod gates;
+#[cfg(test)]
+mod leases;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod reserves;
+#[cfg(test)]
+mod settles;

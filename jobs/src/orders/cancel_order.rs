@@ -1,0 +1,188 @@
+//! Cancelling, from every state: what was not paid is closed at WeChat first, what the supplier has it must let go
+//! of, what was paid goes back, and what was shipped cannot be cancelled any more.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome};
+
+use super::change::{Change, ChangeError};
+use super::state::OrderState;
+use super::wind_down::{give_up, wind_down};
+use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF, expire_unpaid_orders::NOT_PAID};
+use crate::effect::{Asked, Effect, EffectKind, perform};
+use crate::payments::wechat_pay::CloseAnswer;
+use crate::payments::{Money, PaymentState, Trade, ask_trade, take_money};
+use crate::shop::Shop;
+
+/// Cancels an order, as far as it still can be.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelOrder {
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{6,32}$"))]
+    pub order_no: String,
+    /// The customer and the supplier read it.
+    #[schemars(length(min = 1, max = 200))]
+    pub reason: String,
+    /// Leaves the order alone when it turns out to be paid: for orders that expire.
+    #[serde(default)]
+    pub only_if_unpaid: bool,
+}
+
+impl CancelOrder {
+    /// The order's time to pay is over.
+    pub fn expired(order_no: &str) -> Self {
+        Self { order_no: order_no.to_owned(), reason: NOT_PAID.to_owned(), only_if_unpaid: true }
+    }
+}
+
+impl Job for CancelOrder {
+    const KIND: &'static str = "cancel_order";
+    const QUEUE: &'static str = "orders";
+    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = STEP_BACKOFF;
+    const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
+    type Context = Shop;
+
+    fn unique_key(&self) -> Option<String> {
+        Some(if self.only_if_unpaid { format!("{}:unpaid", self.order_no) } else { self.order_no.clone() })
+    }
+
+    async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
+        let mut change = Change::begin(shop, job, &self.order_no).await?;
+        match change.state() {
+            OrderState::Pending => {
+                drop(change);
+                self.cancel_unpaid(shop, job).await
+            }
+            OrderState::Cancelling if change.standing.payment.state == PaymentState::Paying => {
+                drop(change);
+                close_payment(shop, job, &self.order_no).await
+            }
+            OrderState::Cancelling | OrderState::Refusing => {
+                wind_down(&mut change).await?;
+                finish(change).await
+            }
+            OrderState::Paid | OrderState::Checked | OrderState::Placed | OrderState::Confirmed => {
+                if self.only_if_unpaid {
+                    return Ok(Outcome::result(json!({ "cancelled": false, "because": "it was paid" })));
+                }
+                give_up(&mut change, OrderState::Cancelling, &self.reason).await?;
+                finish(change).await
+            }
+            OrderState::Shipped | OrderState::Delivered | OrderState::Completed => {
+                let why = format!("cannot be cancelled any more: it is {}", change.state());
+                change.event("cancel_refused", &why, json!({ "reason": self.reason })).await?;
+                change.commit().await?;
+                Ok(Outcome::result(json!({ "cancelled": false, "because": why })))
+            }
+            state @ (OrderState::Refused | OrderState::Cancelled) => Ok(Outcome::result(
+                json!({ "cancelled": state == OrderState::Cancelled, "state": state.as_str() }),
+            )),
+        }
+    }
+}
+
+impl CancelOrder {
+    /// Money that came in already is found first: then the order counts as paid (facts: wechat-pay.md 6).
+    async fn cancel_unpaid(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
+        let trade = ask_trade(shop, &self.order_no).await?;
+        let mut change = Change::begin(shop, job, &self.order_no).await?;
+        if change.state() != OrderState::Pending {
+            return Err(JobError::retry(anyhow::anyhow!("the order moved meanwhile")));
+        }
+        if let Trade::Paid(money) = trade {
+            take_money(&mut change, &money).await?;
+            if !self.only_if_unpaid && change.state() == OrderState::Paid {
+                give_up(&mut change, OrderState::Cancelling, &self.reason).await?;
+            }
+            return finish(change).await;
+        }
+        change.move_to(OrderState::Cancelling, &self.reason).await?;
+        change.commit().await?;
+        close_payment(shop, job, &self.order_no).await
+    }
+}
+
+/// Closes the payment of an order that is being cancelled. A 204 is no proof, and the customer may pay right before:
+/// WeChat is asked again afterwards (facts: wechat-pay.md 7).
+async fn close_payment(shop: &Shop, job: &JobContext, order_no: &str) -> Result<Outcome, JobError> {
+    match ask_trade(shop, order_no).await? {
+        Trade::Paid(money) => return paid_after_all(shop, job, order_no, &money).await,
+        Trade::Closed | Trade::Unknown => return closed(shop, job, order_no).await,
+        Trade::Open => {}
+    }
+    wait_until_closable(shop, order_no).await?;
+    let key = format!("{}:{order_no}", EffectKind::WechatClose.name());
+    let effect = Effect { kind: EffectKind::WechatClose, key: &key, about: order_no };
+    perform(
+        &shop.ledger,
+        effect,
+        || async { Ok(Asked::CannotTell) },
+        || async {
+            let answer = shop.wechat_pay.close(order_no).await?;
+            Ok(matches!(answer, CloseAnswer::Taken | CloseAnswer::AlreadyClosed))
+        },
+    )
+    .await?;
+    match ask_trade(shop, order_no).await? {
+        Trade::Paid(money) => paid_after_all(shop, job, order_no, &money).await,
+        Trade::Closed | Trade::Unknown => closed(shop, job, order_no).await,
+        Trade::Open => {
+            Err(JobError::retry(anyhow::anyhow!("WeChat was asked to close {order_no} and has not yet")))
+        }
+    }
+}
+
+/// Not sooner than some minutes after the order was made; waiting uses up no attempt.
+async fn wait_until_closable(shop: &Shop, order_no: &str) -> Result<(), JobError> {
+    let row: Option<(i64,)> = sqlx::query_as("SELECT recorded_at FROM orders WHERE order_no = $1")
+        .bind(order_no)
+        .fetch_optional(shop.ledger.reads())
+        .await?;
+    let recorded_at = windlass_engine::Timestamp::from_micros(row.map_or(0, |(at,)| at));
+    let closable_at = recorded_at + Duration::from_secs(shop.settings.close_not_before_s);
+    let left = closable_at.since(shop.clock.now());
+    if left.is_zero() { Ok(()) } else { Err(JobError::snooze(left, "WeChat closes no payment this young")) }
+}
+
+async fn paid_after_all(
+    shop: &Shop,
+    job: &JobContext,
+    order_no: &str,
+    money: &Money,
+) -> Result<Outcome, JobError> {
+    let mut change = Change::begin(shop, job, order_no).await?;
+    take_money(&mut change, money).await?;
+    finish(change).await
+}
+
+async fn closed(shop: &Shop, job: &JobContext, order_no: &str) -> Result<Outcome, JobError> {
+    let mut change = Change::begin(shop, job, order_no).await?;
+    if change.standing.payment.state == PaymentState::Paying {
+        mark_closed(&mut change).await?;
+        wind_down(&mut change).await?;
+    }
+    finish(change).await
+}
+
+async fn mark_closed(change: &mut Change<'_>) -> Result<(), ChangeError> {
+    let now = change.now().micros();
+    let order_no = change.order_no().to_owned();
+    sqlx::query(
+        "UPDATE payments SET state = 'closed', touched_at = $1 WHERE order_no = $2 AND state = 'paying'",
+    )
+    .bind(now)
+    .bind(&order_no)
+    .execute(change.tx().conn())
+    .await?;
+    change.event("payment", "closed", Value::Null).await
+}
+
+async fn finish(change: Change<'_>) -> Result<Outcome, JobError> {
+    let state = change.state();
+    change.commit().await?;
+    Ok(Outcome::result(json!({ "state": state.as_str() })))
+}

@@ -1,0 +1,60 @@
+//! Follows a refund that WeChat accepted until it is final: the callback may be lost.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome, Timestamp};
+
+use super::refund_book::record_refund;
+use super::request_refund::RefundAnswer;
+use crate::orders::{Change, STEP_ATTEMPTS_MAX, STEP_BACKOFF, refund_row};
+use crate::shop::Shop;
+use crate::verdict;
+
+/// Asks WeChat where a refund stands, on its polling scheme.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueryRefund {
+    #[schemars(length(min = 1, max = 64))]
+    pub refund_no: String,
+}
+
+impl Job for QueryRefund {
+    const KIND: &'static str = "query_refund";
+    const QUEUE: &'static str = "payments";
+    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = STEP_BACKOFF;
+    type Context = Shop;
+
+    fn unique_key(&self) -> Option<String> {
+        Some(self.refund_no.clone())
+    }
+
+    async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
+        let mut conn = shop.ledger.reads().acquire().await?;
+        let refund = refund_row(&mut conn, &self.refund_no).await?;
+        drop(conn);
+        let Some(refund) = refund.filter(|refund| !refund.state.is_final()) else {
+            return Ok(Outcome::result(json!({ "skipped": "the refund is settled" })));
+        };
+
+        let found = shop.wechat_pay.query_refund(&self.refund_no).await.map_err(verdict::of_outside)?;
+        let known = found.is_some();
+        let news = found.map(|found| RefundAnswer::from(found).news());
+        if let Some(news) = news.filter(|news| news.state != refund.state) {
+            let settled = news.state.is_final();
+            let mut change = Change::begin(shop, job, &refund.order_no).await?;
+            record_refund(&mut change, &self.refund_no, &news).await?;
+            change.commit().await?;
+            if settled {
+                return Ok(Outcome::result(json!({ "state": news.state.as_str() })));
+            }
+        }
+        let age = shop.clock.now().since(Timestamp::from_micros(refund.requested_at));
+        match shop.settings.next_refund_poll(age) {
+            Some(next) if known => Err(JobError::snooze(next.saturating_sub(age), "WeChat works on it")),
+            Some(next) => Err(JobError::snooze(next.saturating_sub(age), "WeChat does not know it yet")),
+            None => Err(JobError::fail(anyhow::anyhow!("not settled in all that time: a person must look"))),
+        }
+    }
+}

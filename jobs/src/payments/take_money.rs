@@ -1,0 +1,101 @@
+//! Money came in: from a query or a callback, once or many times, early or late. One place decides what follows.
+//!
+//! Money is never dropped: what the order no longer wants goes back (facts: commerce-states.md 2, gap 2).
+
+use serde_json::json;
+use windlass_engine::Timestamp;
+
+use super::{PaymentState, reserve_refund};
+use crate::notifications::{Template, notify};
+use crate::orders::{Change, ChangeError, CheckSupply, OrderState, wind_down};
+
+/// What WeChat says of a payment that was made.
+#[derive(Clone, Debug)]
+pub struct Money {
+    pub transaction_id: String,
+    pub amount_fen: i64,
+    pub paid_at: Option<Timestamp>,
+    /// `query` or `callback`.
+    pub known_by: &'static str,
+}
+
+pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
+    let payment = &change.standing.payment;
+    if payment.state.has_money() {
+        return if payment.transaction_id.as_deref() == Some(money.transaction_id.as_str()) {
+            Ok(())
+        } else {
+            dispute(change, money, "a second payment for the order").await
+        };
+    }
+    if money.amount_fen != payment.amount_fen {
+        return disputed(change, money, "another amount than the order's").await;
+    }
+    if is_known_elsewhere(change, &money.transaction_id).await? {
+        return dispute(change, money, "the payment of another order").await;
+    }
+    let late = change.standing.payment.state == PaymentState::Closed;
+    record(change, money, if late { PaymentState::Late } else { PaymentState::Succeeded }).await?;
+    match change.state() {
+        OrderState::Pending => paid(change).await,
+        state if state.is_winding_down() => wind_down(change).await,
+        state if state.is_terminal() && state.wants_no_money() => {
+            let amount_fen = change.standing.refundable_fen();
+            reserve_refund(change, amount_fen, "paid after the order was given up").await
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn paid(change: &mut Change<'_>) -> Result<(), ChangeError> {
+    change.move_to(OrderState::Paid, "the payment was made").await?;
+    let order_no = change.order_no().to_owned();
+    change.next(&CheckSupply { order_no }).await?;
+    notify(change, Template::OrderPaid, "paid").await
+}
+
+async fn record(change: &mut Change<'_>, money: &Money, state: PaymentState) -> Result<(), ChangeError> {
+    let now = change.now().micros();
+    let order_no = change.order_no().to_owned();
+    sqlx::query(
+        "UPDATE payments SET state = $1, paid_fen = $2, transaction_id = $3, paid_at = $4, known_by = $5, \
+         touched_at = $6 WHERE order_no = $7",
+    )
+    .bind(state.as_str())
+    .bind(money.amount_fen)
+    .bind(&money.transaction_id)
+    .bind(money.paid_at.map_or(now, Timestamp::micros))
+    .bind(money.known_by)
+    .bind(now)
+    .bind(&order_no)
+    .execute(change.tx().conn())
+    .await?;
+    let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen,
+        "known_by": money.known_by });
+    change.event("payment", state.as_str(), data).await?;
+    change.refresh().await
+}
+
+/// The only payment of the order, but not as it should be: recorded, and a person looks.
+async fn disputed(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(), ChangeError> {
+    record(change, money, PaymentState::Disputed).await?;
+    dispute(change, money, why).await
+}
+
+async fn dispute(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(), ChangeError> {
+    metrics::counter!("windlass_payments_disputed_total").increment(1);
+    let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen,
+        "known_by": money.known_by });
+    change.event("needs_person", why, data).await
+}
+
+async fn is_known_elsewhere(change: &mut Change<'_>, transaction_id: &str) -> Result<bool, ChangeError> {
+    let order_no = change.order_no().to_owned();
+    let other: Option<(String,)> =
+        sqlx::query_as("SELECT order_no FROM payments WHERE transaction_id = $1 AND order_no <> $2")
+            .bind(transaction_id)
+            .bind(&order_no)
+            .fetch_optional(change.tx().conn())
+            .await?;
+    Ok(other.is_some())
+}

@@ -1,0 +1,178 @@
+//! What the shop may set, each with its default: everything that the outside does not print and somebody had to
+//! choose (facts: the rows marked "assumed").
+//!
+//! Addresses and credentials of the outside belong to its clients, not here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::notifications::{SubscribeTemplate, Template};
+
+/// Times are of the shop's clock.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Unpaid for so long, an order is given up (facts: commerce-states.md 1).
+    pub time_to_pay_s: u64,
+    /// When an unpaid order is asked for, after it was recorded; then it is left to its expiry (facts:
+    /// wechat-pay.md 6).
+    pub payment_polls_s: Vec<u64>,
+    /// A payment is not closed sooner than this after the order was recorded (facts: wechat-pay.md 7).
+    pub close_not_before_s: u64,
+    /// What Haier said of a product within this time is not asked for again.
+    pub supply_fresh_s: u64,
+    /// How many questions one check has on the way to Haier at once.
+    pub supply_questions_at_once: usize,
+    /// No answer to a placed order for so long: somebody is told (facts: commerce-states.md 5).
+    pub confirm_overdue_s: u64,
+    /// No answer to a wanted cancel for so long: somebody is told.
+    pub cancel_overdue_s: u64,
+    /// The shortest time between two looks for the parcels of an order; it grows with the order's age.
+    pub track_every_min_s: u64,
+    /// The longest.
+    pub track_every_max_s: u64,
+    /// Orders that one run of `track_parcels` asks Haier about.
+    pub track_shipped_max: usize,
+    /// Orders that one run of `track_parcels` asks YLH about; a hundred a call.
+    pub track_confirmed_max: usize,
+    /// Delivered for so long, an order is complete.
+    pub complete_after_s: u64,
+    /// Two refunds of one order are at least so far apart (facts: wechat-pay.md 8).
+    pub refund_gap_s: u64,
+    /// When a refund is asked for after it was requested; the last step repeats (facts: commerce-states.md 5).
+    pub refund_polls_s: Vec<u64>,
+    /// A refund is asked for no longer than this.
+    pub refund_poll_until_s: u64,
+    /// WeChat may not know a payment for so long after it was made (facts: mini-program 6, 10060001).
+    pub upload_unknown_payment_s: u64,
+    /// Something that wants a next step and was not touched for so long gets its job again.
+    pub sweep_after_s: u64,
+    /// Rows of each sort that one sweep looks at.
+    pub sweep_rows_max: usize,
+    /// Orders that one run of `expire_unpaid_orders` gives up.
+    pub expire_orders_max: usize,
+    /// The templates of subscribe messages that the shop has; a template that is not there is not sent.
+    pub subscribe_templates: BTreeMap<Template, SubscribeTemplate>,
+    /// A message that could not be sent for so long is not sent any more.
+    pub notification_useful_s: u64,
+    /// `formal`, `trial` or `developer` (facts: wechat-mini-program.md 2).
+    pub mini_program_state: String,
+    /// The sender of e-mail; empty: no e-mail is sent.
+    pub mail_from: String,
+    /// What stands behind the `@` of a Message-ID.
+    pub mail_domain: String,
+    /// The id of the consignor's phone for SF, masked: `130****0001` (facts: wechat-mini-program.md 3).
+    pub consignor_contact: String,
+    /// How many bytes of a callback are read; what is longer is refused.
+    pub callback_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 60 * MINUTE;
+        const DAY: u64 = 24 * HOUR;
+        Self {
+            time_to_pay_s: DAY,
+            payment_polls_s: vec![5, 30, MINUTE, 3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE],
+            close_not_before_s: 5 * MINUTE,
+            supply_fresh_s: 5 * MINUTE,
+            supply_questions_at_once: 8,
+            confirm_overdue_s: 2 * HOUR,
+            cancel_overdue_s: 7 * DAY,
+            track_every_min_s: 10 * MINUTE,
+            track_every_max_s: 6 * HOUR,
+            track_shipped_max: 200,
+            track_confirmed_max: 1_000,
+            complete_after_s: 10 * DAY,
+            refund_gap_s: MINUTE,
+            refund_polls_s: vec![60, 60, 60, 60, 60, 300, 600, 1_200, 1_800, 3_600],
+            refund_poll_until_s: 7 * DAY,
+            upload_unknown_payment_s: 10 * MINUTE,
+            sweep_after_s: 30 * MINUTE,
+            sweep_rows_max: 500,
+            expire_orders_max: 500,
+            subscribe_templates: BTreeMap::new(),
+            notification_useful_s: DAY,
+            mini_program_state: "formal".to_owned(),
+            mail_from: String::new(),
+            mail_domain: "shop.example".to_owned(),
+            consignor_contact: String::new(),
+            callback_bytes_max: 256 * 1024,
+        }
+    }
+}
+
+impl Settings {
+    /// How long after the order was recorded its payment is asked for the next time; None: no more.
+    pub fn next_payment_poll(&self, age: Duration) -> Option<Duration> {
+        next_on(&self.payment_polls_s, age)
+    }
+
+    /// As [`Self::next_payment_poll`] for a refund, counted from its request.
+    pub fn next_refund_poll(&self, age: Duration) -> Option<Duration> {
+        let last = Duration::from_secs(self.refund_polls_s.last().copied().unwrap_or(3_600).max(1));
+        let next = next_on(&self.refund_polls_s, age).unwrap_or_else(|| {
+            let listed = Duration::from_secs(self.refund_polls_s.iter().sum());
+            let steps = age.saturating_sub(listed).as_secs() / last.as_secs() + 1;
+            listed + last * u32::try_from(steps).unwrap_or(u32::MAX)
+        });
+        (next <= Duration::from_secs(self.refund_poll_until_s)).then_some(next)
+    }
+
+    /// How long to wait before looking for the parcels of an order again that is `age` old: a tenth of its age,
+    /// within the bounds.
+    pub fn track_again_after(&self, age: Duration) -> Duration {
+        let (least, most) = (self.track_every_min_s, self.track_every_max_s.max(self.track_every_min_s));
+        Duration::from_secs((age.as_secs() / 10).clamp(least, most))
+    }
+}
+
+/// The first of the steps, added up, that lies after `age`.
+fn next_on(steps_s: &[u64], age: Duration) -> Option<Duration> {
+    let mut at = Duration::ZERO;
+    steps_s.iter().find_map(|step| {
+        at += Duration::from_secs(*step);
+        (at > age).then_some(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_unpaid_order_is_asked_for_seven_times_and_then_left_to_its_expiry() {
+        let settings = Settings::default();
+        let (mut age, mut polls) = (Duration::ZERO, Vec::new());
+        while let Some(next) = settings.next_payment_poll(age) {
+            polls.push(next.as_secs());
+            age = next;
+        }
+        assert_eq!(polls, [5, 35, 95, 275, 575, 1_175, 2_975]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_refund_is_asked_for_later_and_later_until_a_week_has_gone(age_s in 0u64..8 * 24 * 3_600) {
+            let settings = Settings::default();
+            let age = Duration::from_secs(age_s);
+            match settings.next_refund_poll(age) {
+                Some(next) => prop_assert!(next > age && next - age <= Duration::from_secs(3_600)),
+                None => prop_assert!(age_s + 3_600 >= settings.refund_poll_until_s),
+            }
+        }
+
+        #[test]
+        fn parcels_are_looked_for_more_slowly_with_age(age in 0u64..10_000_000, more in 0u64..10_000_000) {
+            let settings = Settings::default();
+            let wait = |age| settings.track_again_after(Duration::from_secs(age));
+            prop_assert!(wait(age) <= wait(age + more));
+            prop_assert!(wait(age).as_secs() >= settings.track_every_min_s);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What becomes of a job when the outside failed it: the one conversion from what a client says.
+
+use std::time::Duration;
+
+use windlass_engine::JobError;
+
+use crate::outside::{Fault, OutsideError};
+
+/// Our own credentials or settings are wrong: a person must act, so hammering helps nobody.
+const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
+/// Throttled without a word of when to come back.
+const THROTTLED_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// The verdict on a failed call. Effects and changes of an order
+/// have their own conversions, which a bare `?` takes.
+pub fn of_outside(error: OutsideError) -> JobError {
+    let outage = error.is_outage();
+    let verdict = match &error.fault {
+        Fault::Throttled { retry_after } => {
+            let after = retry_after.unwrap_or(THROTTLED_RETRY_AFTER);
+            JobError::retry_after(after, error)
+        }
+        Fault::Misconfigured { code } => {
+            metrics::counter!("windlass_outside_misconfigured_total", "system" => error.system.name())
+                .increment(1);
+            tracing::error!(
+                system = error.system.name(),
+                call = error.call,
+                code,
+                "the outside refuses our settings"
+            );
+            JobError::retry_after(MISCONFIGURED_RETRY_AFTER, error)
+        }
+        Fault::Refused { .. } => JobError::fail(error),
+        Fault::NotSent | Fault::InDoubt | Fault::Unavailable => JobError::retry(error),
+    };
+    if outage { verdict.outage() } else { verdict }
+}

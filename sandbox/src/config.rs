@@ -1,0 +1,89 @@
+//! What a sandbox is told when it starts.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use windlass_engine::Clock;
+
+use crate::draw::Span;
+use crate::fault::Faults;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub clock: Clock,
+    /// Everything that is left to chance (delays, prices, faults) follows from this.
+    pub seed: u64,
+    pub faults: Faults,
+    /// The file that the world is written down in; `None` keeps it in memory only.
+    pub journal: Option<PathBuf>,
+    pub bind: IpAddr,
+    /// `None`: any free ports. `Some(p)`: control on p, Haier p+1, YLH p+2, WeChat Pay p+3, mini-program p+4, SMTP p+5.
+    pub base_port: Option<u16>,
+    pub callbacks: Callbacks,
+    pub pace: Pace,
+    /// Real time for which a call that is not going to be answered is held before its connection is cut.
+    pub no_answer: Duration,
+}
+
+impl Config {
+    /// A world in memory, on free ports of the loopback address, without faults and with nobody to call back.
+    pub fn new(clock: Clock, seed: u64) -> Self {
+        Self {
+            clock,
+            seed,
+            faults: Faults::None,
+            journal: None,
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            base_port: None,
+            callbacks: Callbacks::default(),
+            pace: Pace::default(),
+            no_answer: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The URLs that the outside calls when something has happened. What has no URL waits until it gets one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Callbacks {
+    pub ylh: Option<String>,
+    pub wechat_payment: Option<String>,
+    pub wechat_refund: Option<String>,
+}
+
+/// How long things take out there, in the shop's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// From a supplier order's acceptance to its confirmation or refusal.
+    pub confirm: Span,
+    /// From confirmation to shipping.
+    pub ship: Span,
+    /// From shipping to delivery.
+    pub deliver: Span,
+    /// From asking for a cancellation to its answer.
+    pub cancel_answer: Span,
+    /// From a refund's acceptance to its end.
+    pub refund: Span,
+    /// How much later than usual a callback is that a fault makes late.
+    pub late_callback: Span,
+    /// How long an access token of Haier, YLH and the mini-program lives.
+    pub haier_token: Duration,
+    pub ylh_token: Duration,
+    pub mini_token: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            confirm: Span::minutes(1, 5),
+            ship: Span::hours(1, 3),
+            deliver: Span::hours(4, 10),
+            cancel_answer: Span::minutes(1, 10),
+            refund: Span::minutes(1, 5),
+            late_callback: Span::minutes(10, 60),
+            haier_token: Duration::from_secs(3600),
+            ylh_token: Duration::from_secs(7200),
+            mini_token: Duration::from_secs(7200),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The world's own book: one event a line, each written with a single `write` before the answer goes out.
+//!
+//! There is no fsync: the book is meant to survive the end of the process, not of the machine.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::world::event::Event;
+
+#[derive(Debug)]
+pub(crate) enum Journal {
+    Memory,
+    File(File),
+    /// The sandbox was stopped: nothing happens any more.
+    Closed,
+}
+
+impl Journal {
+    /// Opens the book and reads every event in it to `replay`. A last line that was torn by the end of the process is
+    /// cut off; anything else that cannot be read is an error.
+    pub(crate) fn open(path: &Path, mut replay: impl FnMut(Event)) -> Result<Self> {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(|| format!("open the sandbox's journal {}", path.display()))?;
+        let mut reader = BufReader::new(&file);
+        let (mut line, mut whole_bytes, mut lines) = (Vec::new(), 0u64, 0u64);
+        loop {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).context("read the sandbox's journal")?;
+            if read == 0 {
+                break;
+            }
+            lines += 1;
+            if line.last() != Some(&b'\n') {
+                tracing::warn!(line = lines, bytes = read, "the journal's last line is torn: cutting it off");
+                file.set_len(whole_bytes).context("cut off the journal's torn line")?;
+                break;
+            }
+            match serde_json::from_slice(&line) {
+                Ok(event) => replay(event),
+                Err(error) => bail!("line {lines} of {} is no event: {error}", path.display()),
+            }
+            whole_bytes += read as u64;
+        }
+        Ok(Journal::File(file))
+    }
+
+    /// # Errors
+    /// When the line could not be written whole. What was written of it is cut off again, so that the next line
+    /// does not grow onto it.
+    pub(crate) fn append(&mut self, event: &Event) -> io::Result<()> {
+        match self {
+            Journal::Memory => Ok(()),
+            Journal::Closed => Err(io::Error::other("the sandbox was stopped")),
+            Journal::File(file) => {
+                let mut line = serde_json::to_vec(event).map_err(io::Error::other)?;
+                line.push(b'\n');
+                let written = file.write(&line)?;
+                if written == line.len() {
+                    return Ok(());
+                }
+                let end = file.metadata()?.len();
+                file.set_len(end.saturating_sub(written as u64))?;
+                Err(io::ErrorKind::WriteZero.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Asking for an order's shipping state (facts: wechat-mini-program.md 4). The orders known here are the payments of
+//! WeChat Pay.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::{Access, Call, failure, play};
+use crate::answer::On;
+use crate::credentials::credentials;
+use crate::fault::Endpoint;
+use crate::world::World;
+use crate::world::money::Payment;
+
+pub(super) async fn get_order(
+    world: State<Arc<World>>,
+    on: On,
+    access: Query<Access>,
+    body: Bytes,
+) -> Response {
+    let call = Call::new(world, on, access, body);
+    play(call, Endpoint::MiniRead, Value::to_string, |world, asked| {
+        let text = |field: &str| asked[field].as_str().unwrap_or_default();
+        Ok(world.look(|state| {
+            let payment = match (text("transaction_id"), text("merchant_trade_no")) {
+                ("", "") => return Err(failure(268_485_197, "merchant_trade_no is empty")),
+                ("", _) if text("merchant_id") != credentials().wechat_pay.mchid => None,
+                ("", ours) => state.payments.get(ours),
+                (theirs, _) => state.payment_by_transaction(theirs),
+            };
+            match payment.filter(|payment| payment.paid_at.is_some()) {
+                Some(payment) => Ok(json!({"order": order(payment)})),
+                None => Err(failure(10_060_001, "支付单不存在")),
+            }
+        }))
+    })
+    .await
+}
+
+fn order(payment: &Payment) -> Value {
+    let paid_at = payment.paid_at.unwrap_or(payment.offered_at);
+    let shipping = payment.shipping.as_deref();
+    let finished_count = shipping.map_or(0, |shipping| shipping.finished_count);
+    // Refunded as a whole, shipped, or still to be shipped.
+    let state = match payment {
+        payment if payment.refunded_fen >= payment.total_fen => 5,
+        _ if finished_count > 0 => 2,
+        _ => 1,
+    };
+    let upload = shipping.and_then(|shipping| shipping.current.as_ref());
+    let parcels: Vec<Value> = upload
+        .into_iter()
+        .flat_map(|upload| upload.parcels.iter().map(move |parcel| (upload, parcel)))
+        .map(|(upload, parcel)| {
+            json!({
+                "tracking_no": parcel.tracking_no,
+                "express_company": parcel.express_company,
+                "goods_desc": parcel.item_desc,
+                "upload_time": upload.upload_time.secs(),
+                "contact": {"consignor_contact": parcel.consignor_contact, "receiver_contact": parcel.receiver_contact},
+            })
+        })
+        .collect();
+    json!({
+        "transaction_id": payment.transaction_id(),
+        "merchant_id": credentials().wechat_pay.mchid,
+        "sub_merchant_id": "",
+        "merchant_trade_no": payment.out_trade_no,
+        "description": payment.description,
+        "paid_amount": payment.total_fen,
+        "openid": payment.openid,
+        "trade_create_time": payment.offered_at.secs(),
+        "pay_time": paid_at.secs(),
+        "order_state": state,
+        "in_complaint": false,
+        "shipping": {
+            "delivery_mode": upload.map_or(0, |upload| upload.delivery_mode),
+            "logistics_type": upload.map_or(0, |upload| upload.logistics_type),
+            "finish_shipping": finished_count > 0,
+            "goods_desc": upload.and_then(|upload| upload.parcels.first()).map_or("", |parcel| &parcel.item_desc),
+            "finish_shipping_count": finished_count,
+            "shipping_list": parcels,
+        },
+    })
+}

@@ -1,0 +1,195 @@
+//! The world: its state behind one short lock, its journal, its agenda.
+//!
+//! Whatever happens goes through [`World::act`]: look at the state, decide, record. Recording writes the journal first
+//! and changes the state after. The lock is never held across an await.
+
+pub(crate) mod event;
+pub(crate) mod money;
+pub(crate) mod notice;
+pub(crate) mod order;
+pub(crate) mod parcel;
+pub(crate) mod register;
+pub(crate) mod state;
+pub(crate) mod step;
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Notify;
+use windlass_engine::{Clock, Timestamp};
+
+use self::event::{Event, Fact};
+use self::state::State;
+use self::step::{Agenda, Step};
+use crate::config::{Callbacks, Config, Pace};
+use crate::draw::draw;
+use crate::fault::Dial;
+use crate::journal::Journal;
+
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) seed: u64,
+    pub(crate) pace: Pace,
+    pub(crate) dial: Dial,
+    /// Real time for which a call without an answer is held.
+    pub(crate) no_answer: Duration,
+    inner: Mutex<Inner>,
+    /// The agenda has a new first step, or somebody can be called back now.
+    changed: Notify,
+}
+
+struct Inner {
+    state: State,
+    journal: Journal,
+    agenda: Agenda,
+    callbacks: Callbacks,
+}
+
+/// The event could not be written down, so it did not happen.
+#[derive(Debug)]
+pub(crate) struct Unrecorded;
+
+impl IntoResponse for Unrecorded {
+    fn into_response(self) -> Response {
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    }
+}
+
+impl World {
+    /// The world as its journal tells it, or a new one.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        let mut state = State::default();
+        let journal = match &config.journal {
+            None => Journal::Memory,
+            Some(path) => Journal::open(path, |event| {
+                state.apply(&event, config.seed, &config.pace, |_, _| {});
+            })?,
+        };
+        let mut agenda = Agenda::default();
+        state.dues(config.seed, &config.pace, |at, step| {
+            agenda.add(at, step);
+        });
+        Ok(Self {
+            clock: config.clock.clone(),
+            seed: config.seed,
+            pace: config.pace,
+            dial: Dial::new(config.seed, config.faults),
+            no_answer: config.no_answer,
+            inner: Mutex::new(Inner { state, journal, agenda, callbacks: config.callbacks.clone() }),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Looks at the world and changes it in one piece.
+    pub(crate) fn act<T>(&self, act: impl FnOnce(&mut Scene<'_>) -> T) -> T {
+        let mut scene = Scene { world: self, now: self.clock.now(), inner: self.lock(), hurry: false };
+        let done = act(&mut scene);
+        let hurry = scene.hurry;
+        drop(scene);
+        if hurry {
+            self.changed.notify_one();
+        }
+        done
+    }
+
+    /// Looks at the world.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock().state)
+    }
+
+    pub(crate) fn draw(&self, about: &[&str], nth: u64) -> u64 {
+        draw(self.seed, about, nth)
+    }
+
+    pub(crate) fn call_back_to(&self, callbacks: Callbacks) {
+        let mut inner = self.lock();
+        inner.callbacks = callbacks;
+        inner.agenda.unpark(self.clock.now());
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Where a notice goes; without an address it waits for one.
+    pub(crate) fn address_or_park(
+        &self,
+        step: Step,
+        of: impl FnOnce(&Callbacks) -> Option<&String>,
+    ) -> Option<String> {
+        let mut inner = self.lock();
+        let address = of(&inner.callbacks).cloned();
+        if address.is_none() {
+            inner.agenda.park(step);
+        }
+        address
+    }
+
+    /// From now on nothing happens in this world.
+    pub(crate) fn close(&self) {
+        self.lock().journal = Journal::Closed;
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.lock().agenda.next_due()
+    }
+
+    pub(crate) fn take_due(&self) -> Option<Step> {
+        let now = self.clock.now();
+        self.lock().agenda.take_due(now)
+    }
+
+    pub(crate) fn put_back(&self, at: Timestamp, step: Step) {
+        self.lock().agenda.put_back(at, step);
+        self.changed.notify_one();
+    }
+
+    /// Waits until there may be something new to do.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic under the lock is a bug of ours; the state is whole all the same, because `apply` comes last.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The world while one thing happens in it.
+pub(crate) struct Scene<'a> {
+    world: &'a World,
+    now: Timestamp,
+    inner: MutexGuard<'a, Inner>,
+    hurry: bool,
+}
+
+impl Scene<'_> {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.inner.state
+    }
+
+    /// Makes a fact of it.
+    pub(crate) fn record(&mut self, fact: Fact) -> Result<(), Unrecorded> {
+        let event = Event { at: self.now, fact };
+        let Inner { state, journal, agenda, .. } = &mut *self.inner;
+        journal.append(&event).map_err(|error: io::Error| {
+            tracing::error!(%error, "an event could not be written to the journal");
+            Unrecorded
+        })?;
+        state.apply(&event, self.world.seed, &self.world.pace, |at, step| {
+            self.hurry |= agenda.add(at, step);
+        });
+        Ok(())
+    }
+
+    /// A step was taken: it is off the agenda unless the state asks for it again.
+    pub(crate) fn forget(&mut self, step: Step) {
+        self.inner.agenda.forget(step);
+    }
+}

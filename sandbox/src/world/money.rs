@@ -1,0 +1,141 @@
+//! Payments and refunds, and when their next steps are due. Pure.
+
+use windlass_engine::Timestamp;
+
+use super::event::{Fact, RefundStatus, Upload};
+use super::notice::{Notice, Sender};
+use super::step::{Step, StepKind};
+use crate::config::Pace;
+use crate::draw::draw;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Payment {
+    pub(crate) no: u32,
+    pub(crate) out_trade_no: Box<str>,
+    pub(crate) openid: Box<str>,
+    pub(crate) description: Box<str>,
+    pub(crate) total_fen: i64,
+    pub(crate) offered_at: Timestamp,
+    pub(crate) pays_at: Option<Timestamp>,
+    pub(crate) paid_at: Option<Timestamp>,
+    pub(crate) closed_at: Option<Timestamp>,
+    pub(crate) notice: Option<Notice>,
+    /// Of refunds that were not closed.
+    pub(crate) refunded_fen: i64,
+    pub(crate) refunds: u16,
+    pub(crate) last_refund_at: Option<Timestamp>,
+    pub(crate) shipping: Option<Box<Shipping>>,
+}
+
+impl Payment {
+    /// WeChat's number, known from the moment of payment. It carries our running number, so that it needs no index.
+    pub(crate) fn transaction_id(&self) -> Option<String> {
+        let day = crate::times::beijing(self.paid_at?).format("%Y%m%d");
+        Some(format!("4200000000{day}{:010}", self.no + 1))
+    }
+
+    pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
+        match fact {
+            Fact::PaymentMade { .. } => {
+                self.paid_at = Some(at);
+                self.notice = Some(Notice::due(at));
+            }
+            Fact::PaymentClosed { .. } => self.closed_at = Some(at),
+            Fact::PaymentNoticeTried { taken, .. } => {
+                if let Some(notice) = &mut self.notice {
+                    notice.tried(Sender::Pay, at, *taken);
+                }
+            }
+            Fact::ShippingUploaded { upload, .. } => {
+                self.shipping.get_or_insert_default().take(upload);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn dues(&self, mut due: impl FnMut(Timestamp, Step)) {
+        let step = |kind, tries| Step { kind, no: self.no, nth: 0, tries };
+        if let (Some(at), None, None) = (self.pays_at, self.paid_at, self.closed_at) {
+            due(at, step(StepKind::Pay, 0));
+        }
+        if let Some(Notice { due: Some(at), tries, .. }) = self.notice {
+            due(at, step(StepKind::PaymentNotice, tries));
+        }
+    }
+}
+
+/// What the mini-program knows about the shipping of one payment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Shipping {
+    pub(crate) current: Option<Upload>,
+    /// How often shipping was finished: 1 shipped, 2 shipped again (facts: wechat-mini-program.md 3).
+    pub(crate) finished_count: u8,
+}
+
+impl Shipping {
+    fn take(&mut self, upload: &Upload) {
+        let mut upload = upload.clone();
+        // The parcels of a split shipment add up until the last one is told.
+        if let Some(before) = &self.current
+            && !before.finished
+            && before.delivery_mode == upload.delivery_mode
+        {
+            let mut parcels = before.parcels.clone();
+            parcels.retain(|old| upload.parcels.iter().all(|new| new.tracking_no != old.tracking_no));
+            parcels.append(&mut upload.parcels);
+            upload.parcels = parcels;
+        }
+        self.finished_count += u8::from(upload.finished);
+        self.current = Some(upload);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refund {
+    pub(crate) no: u32,
+    pub(crate) out_refund_no: Box<str>,
+    pub(crate) out_trade_no: Box<str>,
+    pub(crate) refund_fen: i64,
+    pub(crate) total_fen: i64,
+    pub(crate) reason: Box<str>,
+    pub(crate) status: RefundStatus,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) settled_at: Option<Timestamp>,
+    pub(crate) notice: Option<Notice>,
+    /// An earlier refund of the same payment has the same amount and reason.
+    pub(crate) alike: bool,
+}
+
+impl Refund {
+    pub(crate) fn refund_id(&self) -> String {
+        let day = crate::times::beijing(self.accepted_at).format("%Y%m%d");
+        format!("5030000000{day}{:011}", self.no + 1)
+    }
+
+    pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
+        match fact {
+            Fact::RefundSettled { status, .. } => {
+                self.status = *status;
+                self.settled_at = Some(at);
+                self.notice = Some(Notice::due(at));
+            }
+            Fact::RefundNoticeTried { taken, .. } => {
+                if let Some(notice) = &mut self.notice {
+                    notice.tried(Sender::Pay, at, *taken);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn dues(&self, seed: u64, pace: &Pace, mut due: impl FnMut(Timestamp, Step)) {
+        let step = |kind, tries| Step { kind, no: self.no, nth: 0, tries };
+        if self.settled_at.is_none() {
+            let length = pace.refund.pick(draw(seed, &["refund", &self.out_refund_no], 0));
+            due(self.accepted_at + length, step(StepKind::SettleRefund, 0));
+        }
+        if let Some(Notice { due: Some(at), tries, .. }) = self.notice {
+            due(at, step(StepKind::RefundNotice, tries));
+        }
+    }
+}

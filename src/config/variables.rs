@@ -1,0 +1,189 @@
+//! The table of all variables: what is read, what `.env.example` explains.
+
+use std::fmt::Write;
+
+/// One variable.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// Other names of it, as the systems that Windlass replaces have them. Its own name wins.
+    pub aliases: &'static [&'static str],
+    pub section: Section,
+    /// May be read from the file that `NAME_FILE` names.
+    pub secret: bool,
+    /// What holds when it is not set, as text for people. Empty: nothing.
+    pub default: &'static str,
+    pub help: &'static str,
+}
+
+/// Where a variable stands in `.env.example`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Process,
+    Stores,
+    Haier,
+    Ylh,
+    WechatPay,
+    MiniProgram,
+    Mail,
+}
+
+impl Variable {
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+impl Section {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Process => "The process",
+            Self::Stores => "Where the queue and the ledger are kept",
+            Self::Haier => "Haier: products, prices, stock, logistics",
+            Self::Ylh => "YLH (yilihuo): supplier orders and their callbacks",
+            Self::WechatPay => "WeChat Pay (needs WECHAT_APPID too)",
+            Self::MiniProgram => "The WeChat mini-program",
+            Self::Mail => "E-mail",
+        }
+    }
+}
+
+const fn plain(section: Section, name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, aliases: &[], section, secret: false, default, help }
+}
+
+const fn secret(section: Section, name: &'static str, default: &'static str, help: &'static str) -> Variable {
+    Variable { name, aliases: &[], section, secret: true, default, help }
+}
+
+const fn also(variable: Variable, aliases: &'static [&'static str]) -> Variable {
+    Variable { aliases, ..variable }
+}
+
+use Section::{Haier, Mail, MiniProgram, Process, Stores, WechatPay, Ylh};
+
+/// Every variable, in the order of `.env.example`.
+pub const VARIABLES: &[Variable] = &[
+    plain(
+        Process,
+        "WINDLASS_ENV",
+        "development",
+        "development or production. Production has no sandbox and refuses what is missing, left at its example or weak",
+    ),
+    plain(Process, "WINDLASS_LISTEN", "127.0.0.1:8080", "Where the front door listens"),
+    plain(Process, "WINDLASS_DATA", "./data", "The folder of the embedded files; production must name it"),
+    plain(Process, "WINDLASS_SCHEDULES", "./schedules", "The folder of the schedules' files"),
+    plain(Process, "WINDLASS_SLOTS", "32", "Jobs that one process runs at once, 1 to 1024"),
+    plain(
+        Process,
+        "WINDLASS_LOG_FORMAT",
+        "auto",
+        "auto (pretty on a terminal, JSON lines elsewhere), pretty or json",
+    ),
+    also(
+        plain(Process, "WINDLASS_LOG", "info", "Which lines are logged, such as info or warn,windlass=debug"),
+        &["RUST_LOG"],
+    ),
+    also(
+        secret(Stores, "QUEUE_URL", "sqlite:<data>/queue.db", "The queue: sqlite:PATH"),
+        &["CELERY_BROKER_URL"],
+    ),
+    plain(Stores, "REDIS_HOST", "", "Redis, in parts: not in this build yet"),
+    plain(Stores, "REDIS_PORT", "", "Its port"),
+    secret(Stores, "REDIS_PASSWORD", "", "Its password"),
+    secret(Stores, "DATABASE_URL", "sqlite:<data>/ledger.db", "The ledger: sqlite:PATH"),
+    also(plain(Stores, "POSTGRES_HOST", "", "PostgreSQL, in parts: not in this build yet"), &["DB_HOST"]),
+    also(plain(Stores, "POSTGRES_PORT", "", "Its port"), &["DB_PORT"]),
+    also(plain(Stores, "POSTGRES_DB", "", "The database"), &["DB_NAME"]),
+    also(plain(Stores, "POSTGRES_USER", "", "The user"), &["DB_USER"]),
+    also(secret(Stores, "POSTGRES_PASSWORD", "", "The user's password"), &["DB_PASSWORD"]),
+    plain(Haier, "HAIER_CLIENT_ID", "", "The account at the open platform"),
+    secret(Haier, "HAIER_CLIENT_SECRET", "", "Its secret"),
+    plain(Haier, "HAIER_CUSTOMER_CODE", "", "Sold-to code"),
+    plain(Haier, "HAIER_SEND_TO_CODE", "", "Ship-to code"),
+    secret(Haier, "HAIER_PASSWORD", "", "Password of products and prices"),
+    secret(Haier, "HAIER_SELLER_PASSWORD", "", "Password of stock and logistics"),
+    secret(Haier, "HAIER_CUSTOMER_PASSWORD", "HAIER_PASSWORD", "Password of the balance"),
+    plain(Haier, "HAIER_SUPPLIER_CODE", "1001", "1001 is Haier Smart Home"),
+    plain(Haier, "HAIER_BASE_URL", "https://openplat-bj-aliyun.haier.net", "The platform's address"),
+    plain(Ylh, "YLH_CLIENT_ID", "", "The client that asks for tokens"),
+    also(secret(Ylh, "YLH_CLIENT_PASSWORD", "", "Its password"), &["YLH_CLIENT_SECRET"]),
+    plain(Ylh, "YLH_USERNAME", "", "The customer's account"),
+    secret(Ylh, "YLH_PASSWORD", "", "Its password"),
+    plain(Ylh, "YLH_SOURCE_SYSTEM", "", "Where orders come from, as agreed with YLH"),
+    plain(Ylh, "YLH_SHOP_NAME", "", "The shop's name, as YLH knows it"),
+    plain(Ylh, "YLH_SELLER_CODE", "", "Customer code"),
+    plain(Ylh, "YLH_CALLBACK_APP_KEY", "", "The key that YLH names in callbacks"),
+    secret(Ylh, "YLH_CALLBACK_SECRET", "", "What YLH signs callbacks with"),
+    secret(Ylh, "YLH_CALLBACK_SECRET_OLD", "", "The secret before, while YLH may still sign with it"),
+    plain(Ylh, "YLH_AUTH_URL", "https://www.yilihuo.com/ylh-cloud-mgt-auth", "Base of the tokens"),
+    also(
+        plain(
+            Ylh,
+            "YLH_ORDER_URL",
+            "https://www.yilihuo.com/ylh-cloud-service-jst-order",
+            "Base of create and cancel",
+        ),
+        &["YLH_BASE_URL"],
+    ),
+    plain(
+        Ylh,
+        "YLH_STOCK_URL",
+        "https://www.yilihuo.com/ylh-cloud-service-stock",
+        "Base of the stores' logistics",
+    ),
+    also(plain(WechatPay, "WECHAT_PAY_MCHID", "", "The merchant's number"), &["WECHAT_PAY_MCH_ID"]),
+    plain(WechatPay, "WECHAT_PAY_SERIAL_NO", "", "Serial of the merchant's certificate"),
+    secret(
+        WechatPay,
+        "WECHAT_PAY_PRIVATE_KEY",
+        "",
+        "The merchant's private key as a PEM: best by WECHAT_PAY_PRIVATE_KEY_FILE, else on one line with \\n",
+    ),
+    secret(WechatPay, "WECHAT_PAY_APIV3_KEY", "", "The APIv3 key: 32 bytes"),
+    plain(
+        WechatPay,
+        "WECHAT_PAY_PUBLIC_KEY_ID",
+        "",
+        "WeChat Pay's public key, where the merchant has one: PUB_KEY_ID_...",
+    ),
+    secret(WechatPay, "WECHAT_PAY_PUBLIC_KEY", "", "Its PEM"),
+    plain(WechatPay, "WECHAT_PAY_BASE_URL", "https://api.mch.weixin.qq.com", "The interface's address"),
+    plain(MiniProgram, "WECHAT_APPID", "", "The mini-program's id"),
+    secret(MiniProgram, "WECHAT_SECRET", "", "Its secret"),
+    plain(MiniProgram, "WECHAT_BASE_URL", "https://api.weixin.qq.com", "The interface's address"),
+    plain(Mail, "EMAIL_HOST", "", "The SMTP server"),
+    plain(Mail, "DEFAULT_FROM_EMAIL", "", "The sender"),
+    plain(Mail, "EMAIL_PORT", "587, 465 with EMAIL_USE_SSL, 25 without either", "Its port"),
+    plain(Mail, "EMAIL_USE_TLS", "true", "STARTTLS"),
+    plain(Mail, "EMAIL_USE_SSL", "false", "TLS from the start"),
+    plain(Mail, "EMAIL_HOST_USER", "", "The account, where the server asks for one"),
+    secret(Mail, "EMAIL_HOST_PASSWORD", "", "Its password"),
+];
+
+/// The text of `.env.example`.
+pub fn env_example() -> String {
+    let mut text = String::from(
+        "# Everything that an installation may set. Copy to .env and take away the # in front of what you set.\n\
+         # The environment wins over .env. A variable marked [secret] may be read from a file instead: NAME_FILE.\n\
+         # A system outside of which nothing is set is left to the sandbox (in development only); one that is set\n\
+         # in part is an error.\n",
+    );
+    let mut section = None;
+    for variable in VARIABLES {
+        if section != Some(variable.section) {
+            section = Some(variable.section);
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "\n# ---- {}", variable.section.heading());
+        }
+        let mark = if variable.secret { " [secret]" } else { "" };
+        let also = if variable.aliases.is_empty() {
+            String::new()
+        } else {
+            format!(" (also: {})", variable.aliases.join(", "))
+        };
+        let _ = writeln!(text, "\n# {}.{also}{mark}", variable.help);
+        let _ = writeln!(text, "#{}={}", variable.name, variable.default);
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! The front door: the HTTP API over one carrier and one ledger.
+//!
+//! It checks what comes in, stores it before it answers, and tells what is there. It runs no job, and decides
+//! nothing about the business: callbacks and orders are handed to `windlass_jobs`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use windlass_engine::{Clock, Store};
+use windlass_jobs::ledger::Ledger;
+
+pub use self::business::Business;
+pub use self::kinds::Kinds;
+use self::listener::Bounded;
+
+pub mod body;
+pub mod business;
+pub mod enqueue;
+pub mod found;
+pub mod health;
+pub mod jobs;
+pub mod kinds;
+pub mod listener;
+pub mod metrics;
+pub mod problem;
+pub mod queues;
+pub mod request;
+
+/// Everything that the door is made of.
+pub struct FrontDoor {
+    pub store: Arc<dyn Store>,
+    pub ledger: Ledger,
+    pub business: Arc<dyn Business>,
+    pub kinds: Kinds,
+    /// Queues beside those of the kinds that jobs may be sent to.
+    pub queues: BTreeSet<String>,
+    pub clock: Clock,
+    pub limits: Limits,
+    /// The metrics registry as text.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Cancelled when the process stops: long waits end, and the door says that it is not ready.
+    pub closing: CancellationToken,
+}
+
+/// The door as every request is given it.
+pub type Door = Arc<FrontDoor>;
+
+/// WeChat Pay waits 5 s for the answer to a callback and then calls again (facts: wechat-pay.md 4).
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Bounds of the door, in wall time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For any request but those that ask to wait.
+    pub request_timeout: Duration,
+    pub connections_max: usize,
+    /// A connection on which nothing moves for so long is closed.
+    pub idle_max: Duration,
+    /// How long requests may go on after the door began to close.
+    pub drain_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_timeout: Duration::from_secs(15),
+            connections_max: 4_096,
+            // Longer than any request may take: an answer that is waited for is not silence.
+            idle_max: Duration::from_secs(75),
+            drain_max: Duration::from_secs(20),
+        }
+    }
+}
+
+impl FrontDoor {
+    /// The queues that a job may be sent to, each once, sorted.
+    pub fn queues_known(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> =
+            self.kinds.queues().chain(self.queues.iter().map(String::as_str)).collect();
+        names.into_iter()
+    }
+
+    pub fn knows_queue(&self, name: &str) -> bool {
+        self.queues.contains(name) || self.kinds.queues().any(|known| known == name)
+    }
+
+    /// Notes in the audit log what somebody did by hand. What was done stays done when that fails.
+    async fn record(&self, what: &str, about: &str, detail: &str) {
+        let noted = async {
+            let mut tx = self.ledger.begin().await?;
+            tx.audit("api", what, about, detail).await?;
+            tx.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::error!(what, about, detail, "the audit log missed an action: {error}");
+        }
+    }
+}
+
+/// Serves the door on `listener` until `door.closing` is cancelled, then lets requests end.
+pub async fn serve(listener: TcpListener, door: FrontDoor) -> anyhow::Result<()> {
+    let (closing, limits) = (door.closing.clone(), door.limits);
+    let listener = Bounded::new(listener, limits.connections_max, limits.idle_max);
+    let serving =
+        axum::serve(listener, router(door)).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let late = async {
+        closing.cancelled().await;
+        tokio::time::sleep(limits.drain_max).await;
+    };
+    tokio::select! {
+        served = serving => served.context("the front door stopped serving"),
+        () = late => {
+            tracing::warn!("requests were cut off that did not end within {:?}", limits.drain_max);
+            Ok(())
+        }
+    }
+}
+
+/// Every address of the door.
+pub fn router(door: FrontDoor) -> Router {
+    let limits = door.limits;
+    let door = Arc::new(door);
+    let prompt = Router::new()
+        .route("/v1/jobs", get(jobs::list).post(enqueue::enqueue))
+        .route("/v1/jobs/{id}/why", get(jobs::explain))
+        .route("/v1/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/v1/jobs/{id}/retry", post(jobs::retry))
+        .route("/v1/jobs/{id}/promote", post(jobs::promote))
+        .route("/v1/kinds", get(kinds::list))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}/pause", post(queues::pause))
+        .route("/v1/queues/{queue}/resume", post(queues::resume))
+        .route("/v1/stats", get(queues::stats))
+        .route("/v1/audit", get(queues::audit))
+        .route("/v1/workers", get(queues::workers))
+        .route("/v1/orders/{no}", get(business::order))
+        .route("/v1/effects", get(business::list_effects))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::scrape))
+        .route_layer(from_fn_with_state(limits.request_timeout, request::within));
+    // May take longer: one waits for a job's end, the other brings ten thousand.
+    let patient = Router::new()
+        .route("/v1/jobs/{id}", get(jobs::show))
+        .route("/v1/jobs/{id}", delete(jobs::delete))
+        .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
+    let callbacks = Router::new()
+        .route("/callbacks/ylh", post(business::ylh))
+        .route("/callbacks/wechat-pay/payment", post(business::wechat_payment))
+        .route("/callbacks/wechat-pay/refund", post(business::wechat_refund))
+        .route_layer(from_fn_with_state(CALLBACK_TIMEOUT, request::within));
+    prompt
+        .merge(patient)
+        .merge(callbacks)
+        .fallback(request::no_such_route)
+        .method_not_allowed_fallback(request::wrong_method)
+        .layer(from_fn_with_state(door.clone(), request::pass))
+        .with_state(door)
+}

@@ -1,0 +1,187 @@
+//! Every metric that Windlass tells: name, kind, unit, meaning. A name is a promise to dashboards and alerts.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// One metric. Its unit is in its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: MetricKind,
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: MetricKind::Counter, help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: MetricKind::Gauge, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, kind: MetricKind::Histogram, help }
+}
+
+pub const METRICS: &[Metric] = &[
+    // Jobs and queues.
+    counter("windlass_jobs_enqueued_total", "Jobs accepted"),
+    counter("windlass_jobs_finished_total", "Attempts that ended, by outcome"),
+    histogram("windlass_job_run_seconds", "How long an attempt ran"),
+    histogram("windlass_job_wait_seconds", "From due to started"),
+    counter("windlass_jobs_fenced_out_total", "Ends that came too late: another worker held the job"),
+    counter("windlass_jobs_lease_lost_total", "Jobs that a worker lost while it ran them"),
+    counter("windlass_jobs_reaped_total", "Jobs put back after their worker died"),
+    counter("windlass_jobs_poisoned_total", "Jobs that outlived too many workers"),
+    counter("windlass_jobs_pruned_total", "Ended jobs that were forgotten"),
+    gauge("windlass_queue_jobs", "Jobs by queue and state"),
+    gauge("windlass_queue_oldest_ready_seconds", "How long the oldest ready job has waited"),
+    gauge("windlass_queue_gate", "1 for what holds the queue back"),
+    gauge("windlass_books_imbalance", "Jobs by which the books of a queue do not balance: 0"),
+    gauge("windlass_workers", "Workers that beat of late"),
+    gauge("windlass_worker_slots", "Slots of this worker, by state"),
+    // Schedules.
+    gauge(
+        "windlass_schedule_lag_seconds",
+        "How long after its instant the last job was handed over, in the shop's time",
+    ),
+    counter(
+        "windlass_schedule_fired_total",
+        "Instants by outcome: fired, already, overlapped, missed, refused",
+    ),
+    gauge("windlass_schedule_last_success_timestamp_seconds", "When a job of the schedule last completed"),
+    // The business.
+    counter("windlass_effects_total", "Effects on the outside, by outcome"),
+    gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),
+    gauge("windlass_findings_open", "Open findings of the reconciliation, by type"),
+    counter("windlass_order_moves_total", "Orders that moved to a state"),
+    counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
+    counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),
+    counter(
+        "windlass_refunds_not_enough_total",
+        "Refunds that wait because the merchant's balance is too low",
+    ),
+    counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
+    counter("windlass_notifications_total", "Messages to customers, by what became of them"),
+    histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
+    counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),
+    counter("windlass_outbox_lost_total", "Jobs that the carrier lost and the ledger gave again"),
+    counter("windlass_outbox_refused_total", "Jobs that the carrier did not take"),
+    // The outside.
+    histogram("windlass_outside_request_seconds", "Calls to systems outside"),
+    counter("windlass_outside_misconfigured_total", "Calls that failed for our own credentials or settings"),
+    counter(
+        "windlass_wechat_bad_signatures_total",
+        "Answers and callbacks of WeChat Pay that were not trusted",
+    ),
+    counter(
+        "windlass_wechat_probe_signatures_total",
+        "Signatures by which WeChat Pay tests whether we verify",
+    ),
+    counter("windlass_wechat_unknown_states_total", "Trade states of WeChat Pay that are not known"),
+    // The front door.
+    counter("windlass_http_requests_total", "Requests answered, by route and status"),
+    histogram("windlass_http_request_seconds", "From request to answer"),
+    // The process.
+    gauge("windlass_build_info", "1, with the version of this build"),
+    gauge("process_start_time_seconds", "When the process began, since 1970-01-01 UTC"),
+    gauge("process_resident_memory_bytes", "Memory that the process holds"),
+    counter("process_cpu_seconds_total", "Time on the processor, whole seconds"),
+    gauge("process_open_fds", "Open files and sockets"),
+];
+
+impl Metric {
+    fn unit(&self) -> Unit {
+        let base = self.name.trim_end_matches("_total");
+        if base.ends_with("_seconds") {
+            Unit::Seconds
+        } else if base.ends_with("_bytes") {
+            Unit::Bytes
+        } else {
+            Unit::Count
+        }
+    }
+}
+
+/// Tells the recorder what each metric means.
+pub(super) fn describe() {
+    for metric in METRICS {
+        let (name, unit, help) = (metric.name, metric.unit(), metric.help);
+        match metric.kind {
+            MetricKind::Counter => describe_counter!(name, unit, help),
+            MetricKind::Gauge => describe_gauge!(name, unit, help),
+            MetricKind::Histogram => describe_histogram!(name, unit, help),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Calls `see` with the text of every Rust file under `folder`.
+    fn each_file(folder: &Path, see: &mut dyn FnMut(&str)) {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                each_file(&path, see);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                see(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_that_the_code_tells_is_in_the_table_under_its_kind() {
+        let macros = [
+            ("counter!(", MetricKind::Counter),
+            ("gauge!(", MetricKind::Gauge),
+            ("histogram!(", MetricKind::Histogram),
+        ];
+        let (mut seen, mut unknown) = (0, BTreeSet::new());
+        for folder in ["src", "engine/src", "jobs/src"] {
+            each_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut |code| {
+                for (call, kind) in macros {
+                    for rest in code.split(call).skip(1) {
+                        let quoted = rest.trim_start().strip_prefix('"');
+                        let Some(name) = quoted.and_then(|quoted| quoted.split('"').next()) else { continue };
+                        if !name.starts_with("windlass_") {
+                            continue;
+                        }
+                        seen += 1;
+                        if !METRICS.iter().any(|metric| metric.name == name && metric.kind == kind) {
+                            unknown.insert(format!("{name} ({kind:?})"));
+                        }
+                    }
+                }
+            });
+        }
+        assert!(seen > 5, "the code tells {seen} metrics: is it still read?");
+        assert_eq!(unknown, BTreeSet::new(), "told, but not in METRICS");
+    }
+
+    #[test]
+    fn a_name_is_told_once_and_says_its_kind_and_unit() {
+        let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        for metric in METRICS {
+            let total = metric.name.ends_with("_total");
+            assert_eq!(
+                total,
+                metric.kind == MetricKind::Counter,
+                "{}: only counters end in _total",
+                metric.name
+            );
+            assert!(!metric.name.contains("_ms") && !metric.name.contains("_millis"), "{}", metric.name);
+        }
+    }
+}
