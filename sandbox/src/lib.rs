@@ -173,6 +173,12 @@ impl Sandbox {
         let ended = async { while self.servers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_WITHIN, ended).await;
         self.servers.shutdown().await;
+    }
+}
+
+impl Drop for Sandbox {
+    /// Connections outlive their servers for a moment; the world they belong to is over.
+    fn drop(&mut self) {
         self.world.close();
     }
 }

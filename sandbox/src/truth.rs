@@ -29,7 +29,7 @@ pub struct EffectTruth {
     pub doubled: u64,
 }
 
-/// `accepted` counts all that were ever accepted; the others count where each of them stands or has been.
+/// How many orders have ever come so far; a delivered one was accepted, confirmed and shipped, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderTotals {
     pub accepted: u64,
@@ -219,7 +219,7 @@ fn orders(state: &State) -> OrderTotals {
     OrderTotals {
         accepted: state.orders.len(),
         confirmed: count(|order| order.confirmed_at.is_some()),
-        refused: count(|order| order.stage == Stage::Refused),
+        refused: count(SupplierOrder::was_refused),
         shipped: count(|order| order.shipped_at.is_some()),
         delivered: count(|order| order.delivered_at.is_some()),
         cancelled: count(|order| order.stage == Stage::Cancelled),
