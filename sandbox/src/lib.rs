@@ -31,6 +31,7 @@ pub use self::credentials::{
 };
 pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
+pub use self::journal::journal_ends_at;
 pub use self::truth::{
     CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
