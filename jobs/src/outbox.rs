@@ -235,6 +235,9 @@ fn new_job(row: &AnyRow) -> Result<NewJob, LedgerError> {
             window: window_us.map(|us| std::time::Duration::from_micros(us.max(0) as u64)),
         }),
         deadline_at: instant("deadline_at")?,
-        envelope: serde_json::from_str::<Envelope>(&envelope).map_err(|error| wrong("envelope", &error))?,
+        envelope: Envelope {
+            in_outbox: true,
+            ..serde_json::from_str(&envelope).map_err(|error| wrong("envelope", &error))?
+        },
     })
 }
