@@ -14,9 +14,9 @@ use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::{Clock, Store};
+use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
 
-pub use self::business::Business;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
 
@@ -37,7 +37,7 @@ pub mod request;
 pub struct FrontDoor {
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
-    pub business: Arc<dyn Business>,
+    pub shop: Arc<Shop>,
     pub kinds: Kinds,
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,

@@ -1,6 +1,6 @@
-//! What the door asks of the business: to take callbacks, and to tell an order's story.
+//! The business through the door: callbacks come in; orders and effects are looked at.
 //!
-//! The door hands over what came in, byte for byte, and gives back what it is told: signatures, forms and what a
+//! The door hands a callback over byte for byte and gives back what it is told: signatures, forms and what a
 //! callback means are the business's own.
 
 use axum::Json;
@@ -8,12 +8,15 @@ use axum::body::Body;
 use axum::extract::State as Given;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
+use windlass_jobs::answer::CallbackAnswer;
 use windlass_jobs::callback::CALLBACK_BODY_BYTES_MAX;
 use windlass_jobs::effect::{EFFECT_ROWS_MAX, EffectState, effects};
+use windlass_jobs::orders::order_view;
+use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
+use windlass_jobs::suppliers::receive_ylh_callback;
 
 use super::Door;
 use super::body::{Named, Params, read};
@@ -22,69 +25,47 @@ use super::problem::{Fault, Kind, Problem};
 /// Rows on a page of effects when the caller does not say.
 const EFFECT_ROWS: u32 = 50;
 
-/// Which outside party calls us back, at an address of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    Ylh,
-    WechatPayment,
-    WechatRefund,
-}
-
-/// A callback as it came in.
-pub struct CallIn<'a> {
-    pub from: Caller,
-    /// Names in lower case. A header that is no text is left out.
-    pub headers: &'a [(String, String)],
-    pub body: &'a [u8],
-}
-
-/// What the caller is answered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallbackAnswer {
-    pub status: u16,
-    pub body: Value,
-}
-
-/// The business as the door knows it.
-pub trait Business: Send + Sync + 'static {
-    /// Stores the callback before it answers.
-    fn callback<'a>(&'a self, call: CallIn<'a>) -> BoxFuture<'a, CallbackAnswer>;
-
-    /// An order with its whole story; None: there is no such order. Instants are microseconds under names that
-    /// are or end in `at`.
-    fn order<'a>(&'a self, no: &'a str) -> BoxFuture<'a, anyhow::Result<Option<Value>>>;
-}
-
 /// `POST /callbacks/ylh`
-pub async fn ylh(door: Given<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    called(&door, Caller::Ylh, &headers, body).await
+pub async fn ylh(Given(door): Given<Door>, body: Body) -> Result<Response, Problem> {
+    let body = read(body, CALLBACK_BODY_BYTES_MAX).await?;
+    answer(receive_ylh_callback(&door.shop, &body).await)
 }
 
 /// `POST /callbacks/wechat-pay/payment`
 pub async fn wechat_payment(door: Given<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    called(&door, Caller::WechatPayment, &headers, body).await
+    wechat(&door, WechatCallback::Payment, &headers, body).await
 }
 
 /// `POST /callbacks/wechat-pay/refund`
 pub async fn wechat_refund(door: Given<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    called(&door, Caller::WechatRefund, &headers, body).await
+    wechat(&door, WechatCallback::Refund, &headers, body).await
 }
 
-async fn called(door: &Door, from: Caller, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+async fn wechat(
+    door: &Door,
+    which: WechatCallback,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let body = read(body, CALLBACK_BODY_BYTES_MAX).await?;
+    // A header that is no text cannot be a part of the signature.
     let headers: Vec<_> = headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
         .collect();
-    let answer = door.business.callback(CallIn { from, headers: &headers, body: &body }).await;
+    answer(receive_wechat_callback(&door.shop, which, &headers, &body).await)
+}
+
+fn answer(answer: CallbackAnswer) -> Result<Response, Problem> {
     let status = StatusCode::from_u16(answer.status).map_err(Problem::internal)?;
     Ok((status, Json(answer.body)).into_response())
 }
 
 /// `GET /v1/orders/{no}`: the order and everything that happened to it.
 pub async fn order(Given(door): Given<Door>, Named(no): Named) -> Result<Json<Value>, Problem> {
-    match door.business.order(&no).await.map_err(Problem::internal)? {
-        Some(mut told) => {
+    match order_view(&door.ledger, &no).await? {
+        Some(view) => {
+            let mut told = json!(view);
             tell_times(&mut told);
             Ok(Json(told))
         }

@@ -13,13 +13,13 @@ use windlass::front_door::{FrontDoor, Kinds, Limits, serve};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, Delivery, End, Settled, Settlement};
 use windlass_engine::{Clock, JobTable, Store, Timestamp};
+use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
 
-use self::business::Notebook;
 use self::kinds::TOYS;
 
-pub mod business;
 pub mod kinds;
+pub mod shop;
 
 pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
 const LONG_ENOUGH: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(20);
 pub struct TestDoor {
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
-    pub business: Notebook,
+    pub shop: Arc<Shop>,
     pub clock: Clock,
     pub url: String,
     pub closing: CancellationToken,
@@ -61,12 +61,12 @@ impl TestDoor {
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open_bounded(&carrier, clock.clone(), carrier_bytes_max).unwrap());
         let ledger = open_ledger(folder.path(), &clock).await;
-        let business = Notebook::default();
+        let shop = Arc::new(shop::shop(&ledger, &clock));
         let closing = CancellationToken::new();
         let door = FrontDoor {
             store: store.clone(),
             ledger: ledger.clone(),
-            business: Arc::new(business.clone()),
+            shop: shop.clone(),
             kinds: Kinds::of(&JobTable::new(TOYS)).unwrap(),
             queues: BTreeSet::from(["attic".to_owned()]),
             clock: clock.clone(),
@@ -77,7 +77,7 @@ impl TestDoor {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, door));
-        Self { store, ledger, business, clock, url, closing, folder, client: client() }
+        Self { store, ledger, shop, clock, url, closing, folder, client: client() }
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -179,7 +179,7 @@ pub fn normal(mut told: Value) -> Value {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| walk(name, item)),
             Value::Object(members) => members.iter_mut().for_each(|(name, member)| walk(name, member)),
-            Value::String(_) if matches!(name, "id" | "parent" | "request_id") => *value = json!("[id]"),
+            Value::String(_) if matches!(name, "id" | "job_id" | "parent" | "request_id") => *value = json!("[id]"),
             Value::String(text) if Timestamp::parse_rfc3339(text).is_ok() => *value = json!("[time]"),
             _ => {}
         }
