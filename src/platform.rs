@@ -137,7 +137,7 @@ impl Platform {
         Ok(FrontDoor {
             store: self.store.clone(),
             ledger: self.ledger.clone(),
-            business: self.shop.clone(),
+            shop: self.shop.clone(),
             kinds: Kinds::of(&self.table)?,
             queues: Default::default(),
             clock: self.clock.clone(),
