@@ -179,7 +179,9 @@ pub fn normal(mut told: Value) -> Value {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| walk(name, item)),
             Value::Object(members) => members.iter_mut().for_each(|(name, member)| walk(name, member)),
-            Value::String(_) if matches!(name, "id" | "job_id" | "parent" | "request_id") => *value = json!("[id]"),
+            Value::String(_) if matches!(name, "id" | "job_id" | "parent" | "request_id") => {
+                *value = json!("[id]")
+            }
             Value::String(text) if Timestamp::parse_rfc3339(text).is_ok() => *value = json!("[time]"),
             _ => {}
         }
