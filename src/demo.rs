@@ -21,7 +21,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use windlass_engine::schedule::Schedules;
 use windlass_jobs::Settings;
-use windlass_sandbox::{Faults, Sandbox};
+use windlass_sandbox::{Faults, Pace, Sandbox};
 
 use crate::cli::api::Api;
 use crate::config::{Config, Outside};
@@ -39,6 +39,8 @@ use self::summary::Summary;
 const SPEED_DEFAULT: f64 = 3_600.0;
 /// How long a client waits for the sandbox, which answers fast or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Of the shop's time: two hours, as the real ones live, would be two seconds of the wall's.
+const TOKENS_LIVE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long the sandbox holds a call that it does not answer: longer than the clients wait.
 const NO_ANSWER: Duration = Duration::from_millis(2_500);
 
@@ -146,6 +148,12 @@ impl Demo {
             faults: self.faults,
             journal: Some(config.data.join("sandbox.journal")),
             no_answer: NO_ANSWER,
+            pace: Pace {
+                haier_token: TOKENS_LIVE,
+                ylh_token: TOKENS_LIVE,
+                mini_token: TOKENS_LIVE,
+                ..Pace::default()
+            },
             ..windlass_sandbox::Config::new(clock, self.seed)
         })
         .await

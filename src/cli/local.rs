@@ -19,7 +19,8 @@ use crate::telemetry::Metrics;
 /// A server that answers, for as long as this is held.
 pub struct Reached {
     api: Api,
-    local: Option<Local>,
+    /// Closes with this.
+    _local: Option<Local>,
 }
 
 struct Local {
@@ -37,11 +38,11 @@ impl Reached {
 /// data folder for this command.
 pub async fn reach(everywhere: &Everywhere, config: Config) -> anyhow::Result<Reached> {
     if let Some(server) = &everywhere.server {
-        return Ok(Reached { api: Api::new(server)?, local: None });
+        return Ok(Reached { api: Api::new(server)?, _local: None });
     }
     let api = Api::new(format!("http://{}", config.listen))?;
     if api.is_up().await {
-        return Ok(Reached { api, local: None });
+        return Ok(Reached { api, _local: None });
     }
     let listener =
         TcpListener::bind(("127.0.0.1", 0)).await.context("no port is free on the loopback address")?;
@@ -55,7 +56,7 @@ pub async fn reach(everywhere: &Everywhere, config: Config) -> anyhow::Result<Re
     let ours = lifecycle.clone();
     let roles = Roles { door: Some(listener), worker: false, scheduler: None };
     let serving = tokio::spawn(async move { platform.run(roles, metrics, ours).await });
-    Ok(Reached { api, local: Some(Local { lifecycle, serving: Some(serving) }) })
+    Ok(Reached { api, _local: Some(Local { lifecycle, serving: Some(serving) }) })
 }
 
 impl Drop for Local {
