@@ -175,6 +175,7 @@ async fn same_id(
     match find(door, &job.id).await? {
         Some(before) => again(planned, &before),
         // It ended and was pruned in between.
+        None if name == Named::ByKey => Ok(Accepted::Again(Receipt::of(job), name)),
         None => Ok(Accepted::Again(Receipt { state: State::Completed, ..Receipt::of(job) }, name)),
     }
 }

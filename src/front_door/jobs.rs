@@ -216,13 +216,17 @@ async fn act(door: &FrontDoor, action: Action, id: JobId) -> Result<Response, Pr
             Kind::NotApplicable,
             format!("The job is {}; {}.", state.as_str(), applies_to(action)),
         )),
-        Some(Acted::Missing) => match find(door, &id).await? {
-            Some(_) => Err(Problem::new(
+        Some(Acted::Missing) => Err(match find(door, &id).await? {
+            Some(found) if found.state().is_terminal() => Problem::new(
+                Kind::NotApplicable,
+                "The job is dead, and its queue has forgotten it: it can only be retried.",
+            ),
+            Some(_) => Problem::new(
                 Kind::NotHandedOver,
                 "The ledger has the job and its queue does not yet: try again in a moment.",
-            )),
-            None => Err(no_such_job(&id)),
-        },
+            ),
+            None => no_such_job(&id),
+        }),
         None => Err(Problem::internal(anyhow::anyhow!("an action on one job had no answer"))),
     }
 }

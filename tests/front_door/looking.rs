@@ -62,8 +62,10 @@ async fn waiting_callers_are_answered_when_the_door_closes() {
     let path = format!("/v1/jobs/{id}?wait=30");
     let waiting = door.get(&path);
     let closing = async {
-        // The wait is under way once another request that came after it is answered.
-        door.get("/livez").await;
+        // The wait is under way once requests that came after it are answered.
+        for _ in 0..20 {
+            door.get("/livez").await;
+        }
         door.closing.cancel();
     };
     let answer = tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(waiting, closing).0 });

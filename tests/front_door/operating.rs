@@ -3,6 +3,7 @@
 use insta::assert_json_snapshot;
 use reqwest::Method;
 use serde_json::{Value, json};
+use windlass_engine::JobId;
 use windlass_engine::store::End;
 
 use crate::support::{Answer, TestDoor, normal, open_ledger, parcel};
@@ -53,6 +54,17 @@ async fn a_job_that_only_the_ledger_has_cannot_be_cancelled_yet() {
     let answer = act(&door, &id, "cancel").await;
     assert_eq!((answer.status, answer.problem().as_str()), (409, "not-handed-over"));
     assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+#[tokio::test]
+async fn a_dead_job_that_its_queue_has_forgotten_can_be_retried_and_nothing_else() {
+    let door = TestDoor::open().await;
+    let id = door.accepted(&crate::support::order("1001")).await;
+    door.ledger.died(vec![JobId::parse(id.as_str()).unwrap()]).await.unwrap();
+    assert_eq!(door.get(&format!("/v1/jobs/{id}")).await.json()["state"], "dead");
+    assert_eq!(act(&door, &id, "cancel").await.problem(), "not-applicable");
+    let retried = act(&door, &id, "retry").await;
+    assert_eq!((retried.status, &retried.json()["state"]), (200, &json!("ready")));
 }
 
 #[tokio::test]
