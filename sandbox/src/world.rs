@@ -86,8 +86,9 @@ impl World {
 
     /// Looks at the world and changes it in one piece.
     pub(crate) fn act<T>(&self, act: impl FnOnce(&mut Scene<'_>) -> T) -> T {
-        let mut scene =
-            Scene { world: self, now: self.clock.now(), inner: self.lock(), hurry: Lanes::default() };
+        // The lock first: events are then written in the order of their times.
+        let inner = self.lock();
+        let mut scene = Scene { world: self, now: self.clock.now(), inner, hurry: Lanes::default() };
         let done = act(&mut scene);
         let Scene { inner, hurry, .. } = scene;
         drop(inner);
