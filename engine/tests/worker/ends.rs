@@ -118,7 +118,8 @@ async fn follow_ups_come_with_the_completion_and_know_their_parent() {
     let workers = bench.work();
     let id = bench.enqueue(NewJob::of(&Spawn { children: 50 }, &bench.clock)).await;
     soon(async || (bench.toybox.counted.load(Ordering::Relaxed) == 50).then_some(())).await.unwrap();
-    let filter = windlass_engine::store::Filter { kind: Some("count".into()), limit: 100, ..Default::default() };
+    let filter =
+        windlass_engine::store::Filter { kind: Some("count".into()), limit: 100, ..Default::default() };
     let children = bench.store.list(filter).await.unwrap().jobs;
     assert_eq!(children.len(), 50);
     assert!(children.iter().all(|child| child.envelope.parent.as_ref() == Some(&id)));

@@ -84,9 +84,20 @@ async fn orders_cancelled_at_any_moment_end_with_the_right_money() {
     for n in 0..12_u64 {
         town.order(&format!("SO-42{n:02}"), &["FAKE00001"], Some(5)).await;
     }
+    let states = [
+        OrderState::Pending,
+        OrderState::Paid,
+        OrderState::Checked,
+        OrderState::Placed,
+        OrderState::Confirmed,
+        OrderState::Shipped,
+    ];
     for n in 0..12 {
-        town.cancel(&format!("SO-42{n:02}")).await;
-        tokio::task::yield_now().await;
+        let no = format!("SO-42{n:02}");
+        // From that state on, whichever it has reached when the cancel comes.
+        let from = states[n % states.len()];
+        town.until_view(&no, from.as_str(), |view| view.order.state >= from).await;
+        town.cancel(&no).await;
     }
     town.until_ended(12).await;
     town.assert_books_agree().await;

@@ -32,3 +32,18 @@ async fn a_process_that_dies_at_any_instant_goes_on_and_doubles_nothing() {
     }
     town.assert_books_agree().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_is_wiped_in_the_middle_of_work_delays_orders_and_loses_none() {
+    let mut town = Town::build(Plan::calm()).await;
+    for n in 0..ORDERS {
+        town.order(&format!("SO-61{n:02}"), &["FAKE00001"], Some(10)).await;
+    }
+    for state in [OrderState::Paid, OrderState::Confirmed] {
+        town.until_view("SO-6100", state.as_str(), |view| view.order.state >= state).await;
+        town.wipe_carrier().await;
+    }
+    town.until_ended(ORDERS).await;
+    assert_eq!(town.tally().await.orders["completed"], ORDERS);
+    town.assert_books_agree().await;
+}

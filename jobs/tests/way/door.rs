@@ -49,7 +49,9 @@ async fn answer(shop: &Shop, request: &Request) -> CallbackAnswer {
         "/payment" => {
             receive_wechat_callback(shop, WechatCallback::Payment, &request.headers, &request.body).await
         }
-        "/refund" => receive_wechat_callback(shop, WechatCallback::Refund, &request.headers, &request.body).await,
+        "/refund" => {
+            receive_wechat_callback(shop, WechatCallback::Refund, &request.headers, &request.body).await
+        }
         other => panic!("nobody calls {other}"),
     }
 }

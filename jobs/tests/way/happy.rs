@@ -50,9 +50,13 @@ async fn the_same_order_again_changes_nothing_and_another_under_its_number_is_re
     town.house().accept(vec![again, other]).await;
     let store = town.house().store.clone();
     town.until_view("SO-1002", "both repeats being over", |_| true).await;
-    while store.states(ids.clone()).await.expect("read").iter().any(|state| {
-        state.is_none_or(|state| !state.is_terminal())
-    }) {
+    while store
+        .states(ids.clone())
+        .await
+        .expect("read")
+        .iter()
+        .any(|state| state.is_none_or(|state| !state.is_terminal()))
+    {
         tokio::task::yield_now().await;
     }
     let states = store.states(ids.clone()).await.expect("read");

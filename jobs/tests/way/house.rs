@@ -288,17 +288,26 @@ pub fn settings() -> Settings {
 fn templates() -> BTreeMap<Template, SubscribeTemplate> {
     let registered = credentials().mini_program.templates;
     let template = |purpose: &str, parts: &[Part]| {
-        let known = registered.iter().find(|known| known.purpose == purpose).expect("a template of the sandbox");
+        let known =
+            registered.iter().find(|known| known.purpose == purpose).expect("a template of the sandbox");
         assert_eq!(known.fields.len(), parts.len(), "{purpose}");
         SubscribeTemplate {
             id: known.id.to_owned(),
             page: Some("pages/order?no={order_no}".to_owned()),
-            fields: known.fields.iter().map(|field| field.key.to_owned()).zip(parts.iter().copied()).collect(),
+            fields: known
+                .fields
+                .iter()
+                .map(|field| field.key.to_owned())
+                .zip(parts.iter().copied())
+                .collect(),
         }
     };
     let cancelled = [Part::OrderNo, Part::Reason, Part::Amount, Part::Time];
     BTreeMap::from([
-        (Template::OrderPaid, template("order_paid", &[Part::OrderNo, Part::Products, Part::Amount, Part::Time])),
+        (
+            Template::OrderPaid,
+            template("order_paid", &[Part::OrderNo, Part::Products, Part::Amount, Part::Time]),
+        ),
         (
             Template::OrderShipped,
             template(
@@ -306,10 +315,7 @@ fn templates() -> BTreeMap<Template, SubscribeTemplate> {
                 &[Part::OrderNo, Part::Products, Part::Carrier, Part::TrackingNo, Part::Time],
             ),
         ),
-        (
-            Template::OrderCompleted,
-            template("order_completed", &[Part::OrderNo, Part::Products, Part::Time]),
-        ),
+        (Template::OrderCompleted, template("order_completed", &[Part::OrderNo, Part::Products, Part::Time])),
         (Template::OrderCancelled, template("order_cancelled", &cancelled)),
         (Template::OrderRefused, template("order_cancelled", &cancelled)),
         (

@@ -5,9 +5,11 @@ mod door;
 mod house;
 mod town;
 
+mod callbacks;
 mod cancel;
 mod crash;
 mod happy;
 mod late;
 mod refuse;
 mod storm;
+mod sweep;

@@ -10,7 +10,8 @@ async fn an_order_that_cannot_be_delivered_is_refused_before_the_supplier_hears_
     for (no, code) in [("SO-2001", "NONE0001"), ("SO-2002", "NOPRICE1"), ("SO-2003", "OUT00001")] {
         town.order(no, &["FAKE00001", code], Some(10)).await;
     }
-    for (no, reason) in [("SO-2001", "not procurable"), ("SO-2002", "no price"), ("SO-2003", "out of stock")] {
+    for (no, reason) in [("SO-2001", "not procurable"), ("SO-2002", "no price"), ("SO-2003", "out of stock")]
+    {
         let view = town.until(no, OrderState::Refused).await;
         assert!(view.order.reason.contains(reason), "{no}: {}", view.order.reason);
         assert_eq!(view.refunds.len(), 1);

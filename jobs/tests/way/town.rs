@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use windlass_engine::{Clock, JobId, NewJob, Timestamp};
 use windlass_jobs::Settings;
 use windlass_jobs::orders::{
-    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view, tally,
+    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view,
+    tally,
 };
 use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
 
@@ -84,7 +85,8 @@ impl Town {
             patience: plan.patience,
         };
         let house = House::build(&ground).await;
-        let town = Self { ground, house: Some(house), sandbox, http: reqwest::Client::new(), _folder: folder };
+        let town =
+            Self { ground, house: Some(house), sandbox, http: reqwest::Client::new(), _folder: folder };
         town.point_callbacks();
         town
     }
@@ -120,6 +122,18 @@ impl Town {
         self.point_callbacks();
     }
 
+    /// Kills the process and takes its queue away.
+    pub async fn wipe_carrier(&mut self) {
+        if let Some(house) = self.house.take() {
+            house.fall();
+        }
+        for file in ["carrier.sqlite", "carrier.sqlite-wal", "carrier.sqlite-shm"] {
+            let _ = std::fs::remove_file(self.ground.folder.join(file));
+        }
+        self.house = Some(House::build(&self.ground).await);
+        self.point_callbacks();
+    }
+
     /// The customer orders and goes to the till; None: never pays.
     pub async fn order(&self, no: &str, products: &[&str], pays_after_s: Option<u64>) {
         let order = order(no, products);
@@ -136,7 +150,8 @@ impl Town {
     }
 
     pub async fn cancel(&self, no: &str) {
-        let job = CancelOrder { order_no: no.to_owned(), reason: "不想要了".to_owned(), only_if_unpaid: false };
+        let job =
+            CancelOrder { order_no: no.to_owned(), reason: "不想要了".to_owned(), only_if_unpaid: false };
         let job = NewJob::of(&job, &self.ground.clock);
         self.house().accept(vec![job]).await;
     }
