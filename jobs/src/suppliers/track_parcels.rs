@@ -41,7 +41,6 @@ struct Due {
 impl Job for TrackParcels {
     const KIND: &'static str = "track_parcels";
     const QUEUE: &'static str = "haier";
-    const ATTEMPTS_MAX: u32 = 3;
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Context = Shop;
 
@@ -51,14 +50,31 @@ impl Job for TrackParcels {
         let full = confirmed.len() == shop.settings.track_confirmed_max
             || shipped.len() == shop.settings.track_shipped_max;
 
-        let found = find_shipments(shop, job, &confirmed).await;
-        let arrived = find_deliveries(shop, job, &shipped).await;
-        let (found, arrived) = (found?, arrived?);
+        let found = find_shipments(shop, job, &confirmed).await?;
+        let arrived = find_deliveries(shop, job, &shipped).await?;
+        let unanswered = found.unanswered + arrived.unanswered;
+        // An order that nobody could say anything of is due still: the next run asks again. Nothing at all is an
+        // outage, and the queue's breaker must hear of it.
+        if let Some(error) = found.error.or(arrived.error)
+            && unanswered == confirmed.len() + shipped.len()
+        {
+            return Err(verdict::of_outside(error));
+        }
         let outcome = Outcome::result(json!({
-            "asked": confirmed.len() + shipped.len(), "shipped": found, "delivered": arrived,
+            "asked": confirmed.len() + shipped.len(), "unanswered": unanswered,
+            "shipped": found.moved, "delivered": arrived.moved,
         }));
-        Ok(if full { outcome.then(again(shop, job)) } else { outcome })
+        Ok(if full && unanswered == 0 { outcome.then(again(shop, job)) } else { outcome })
     }
+}
+
+/// What came of asking.
+#[derive(Default)]
+struct Tracked {
+    /// Orders that moved on.
+    moved: usize,
+    unanswered: usize,
+    error: Option<OutsideError>,
 }
 
 /// More were due than one run takes: another follows at once.
@@ -79,13 +95,16 @@ async fn due(shop: &Shop, state: OrderState, orders_max: usize) -> Result<Vec<Du
     .await?)
 }
 
-/// Asks YLH, a hundred orders a call. Answers how many orders turned out to be shipped.
-async fn find_shipments(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<usize, JobError> {
-    let (mut shipped, mut gap) = (0, None);
+/// Asks YLH, a hundred orders a call.
+async fn find_shipments(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<Tracked, JobError> {
+    let mut tracked = Tracked::default();
     for chunk in due.chunks(STORE_LOGISTICS_MAX) {
         let numbers: Vec<String> = chunk.iter().map(|due| due.haier_no.clone()).collect();
         match shop.ylh.store_logistics(&numbers).await {
-            Err(error) => gap = Some(error),
+            Err(error) => {
+                tracked.unanswered += chunk.len();
+                tracked.error = Some(error);
+            }
             Ok(deliveries) => {
                 let mut waybills: BTreeMap<String, Vec<Waybill>> = BTreeMap::new();
                 for delivery in deliveries {
@@ -99,14 +118,14 @@ async fn find_shipments(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<us
                         .filter_map(from_waybill)
                         .collect();
                     if !seen.is_empty() {
-                        shipped += usize::from(mark_shipped(shop, job, &due.order_no, &seen).await?);
+                        tracked.moved += usize::from(mark_shipped(shop, job, &due.order_no, &seen).await?);
                     }
                 }
                 look_again_later(shop, chunk).await?;
             }
         }
     }
-    gap.map_or(Ok(shipped), |error| Err(verdict::of_outside(error)))
+    Ok(tracked)
 }
 
 async fn mark_shipped(
@@ -127,27 +146,30 @@ async fn mark_shipped(
     Ok(true)
 }
 
-/// Asks Haier, an order a call. Answers how many orders have arrived whole.
-async fn find_deliveries(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<usize, JobError> {
+/// Asks Haier, an order a call.
+async fn find_deliveries(shop: &Shop, job: &JobContext, due: &[Due]) -> Result<Tracked, JobError> {
     let ask = |due: Due| async move {
         let parcels = shop.haier.logistics(&due.haier_no).await;
         (due, parcels)
     };
     let answers: Vec<(Due, Result<Vec<Parcel>, OutsideError>)> =
         stream::iter(due.to_vec()).map(ask).buffer_unordered(QUESTIONS_AT_ONCE).collect().await;
-    let (mut delivered, mut gap, mut heard) = (0, None, Vec::new());
+    let (mut tracked, mut heard) = (Tracked::default(), Vec::new());
     for (due, answer) in answers {
         match answer {
-            Err(error) => gap = Some(error),
+            Err(error) => {
+                tracked.unanswered += 1;
+                tracked.error = Some(error);
+            }
             Ok(parcels) => {
                 let seen: Vec<SeenParcel> = parcels.into_iter().filter_map(from_parcel).collect();
-                delivered += usize::from(record_arrivals(shop, job, &due.order_no, &seen).await?);
+                tracked.moved += usize::from(record_arrivals(shop, job, &due.order_no, &seen).await?);
                 heard.push(due);
             }
         }
     }
     look_again_later(shop, &heard).await?;
-    gap.map_or(Ok(delivered), |error| Err(verdict::of_outside(error)))
+    Ok(tracked)
 }
 
 async fn record_arrivals(

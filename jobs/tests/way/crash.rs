@@ -1,0 +1,49 @@
+//! The process dies at any instant, again and again, and goes on from what it wrote down.
+
+use std::time::Duration;
+
+use windlass_jobs::orders::OrderState;
+
+use crate::town::{Plan, Town};
+
+const ORDERS: i64 = 8;
+const CRASHES: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_at_any_instant_goes_on_and_doubles_nothing() {
+    let mut town = Town::build(Plan::calm()).await;
+    for n in 0..ORDERS {
+        let product = if n % 4 == 3 { "FAIL0001" } else { "FAKE00001" };
+        town.order(&format!("SO-60{n:02}"), &[product], Some(10)).await;
+    }
+    town.cancel("SO-6000").await;
+    let mut dice = fastrand::Rng::with_seed(7);
+    for _ in 0..CRASHES {
+        // The instant is what is random here; nothing is waited for.
+        tokio::time::sleep(Duration::from_millis(dice.u64(20..600))).await;
+        town.crash().await;
+    }
+    town.until_ended(ORDERS).await;
+    for n in 0..ORDERS {
+        let view = town.view(&format!("SO-60{n:02}")).await.expect("there");
+        let back: i64 = view.refunds.iter().map(|refund| refund.amount_fen).sum();
+        let wanted = if view.order.state == OrderState::Completed { 0 } else { view.payment.paid_fen };
+        assert_eq!(back, wanted, "{}: {}", view.order.order_no, view.order.state);
+    }
+    town.assert_books_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_is_wiped_in_the_middle_of_work_delays_orders_and_loses_none() {
+    let mut town = Town::build(Plan::calm()).await;
+    for n in 0..ORDERS {
+        town.order(&format!("SO-61{n:02}"), &["FAKE00001"], Some(10)).await;
+    }
+    for state in [OrderState::Paid, OrderState::Confirmed] {
+        town.until_view("SO-6100", state.as_str(), |view| view.order.state >= state).await;
+        town.wipe_carrier().await;
+    }
+    town.until_ended(ORDERS).await;
+    assert_eq!(town.tally().await.orders["completed"], ORDERS);
+    town.assert_books_agree().await;
+}

@@ -1,0 +1,46 @@
+//! Everything that can fail does, a quarter of the time: every order still ends, and nothing happens twice.
+
+use windlass_jobs::orders::OrderState;
+
+use crate::town::{Plan, Town};
+
+const ORDERS: i64 = 12;
+
+async fn weather(seed: u64) {
+    let town = Town::build(Plan::storm(seed)).await;
+    for n in 0..ORDERS {
+        let products: &[&str] = match n % 6 {
+            4 => &["FAKE00001", "NONE0001"],
+            5 => &["FAIL0001"],
+            _ => &["FAKE00001", "FAKE00002"],
+        };
+        town.order(&format!("SO-5{seed}{n:02}"), products, Some(10)).await;
+    }
+    for n in (0..ORDERS).step_by(4) {
+        town.cancel(&format!("SO-5{seed}{n:02}")).await;
+    }
+    town.until_ended(ORDERS).await;
+    for n in 0..ORDERS {
+        let view = town.view(&format!("SO-5{seed}{n:02}")).await.expect("there");
+        let back: i64 = view.refunds.iter().map(|refund| refund.amount_fen).sum();
+        let kept = view.payment.paid_fen - back;
+        let wanted = if view.order.state == OrderState::Completed { view.order.total_fen } else { 0 };
+        assert_eq!(kept, wanted, "{}: {}", view.order.order_no, view.order.state);
+    }
+    town.assert_books_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_ends_every_order_and_doubles_nothing() {
+    weather(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_storm_ends_every_order_and_doubles_nothing() {
+    weather(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_storm_ends_every_order_and_doubles_nothing() {
+    weather(3).await;
+}

@@ -1,0 +1,294 @@
+//! A shop in its town: the house, the outside world, a clock that runs fast, and the customers.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use windlass_engine::{Clock, JobId, NewJob, Timestamp};
+use windlass_jobs::Settings;
+use windlass_jobs::orders::{
+    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view,
+    tally,
+};
+use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
+
+use crate::house::{Ground, House, settings};
+
+/// 2026-01-05 12:00 in Beijing.
+const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
+/// Shop's seconds in a second.
+const SPEED: f64 = 600.0;
+/// Wall time that a test waits for what must come.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+pub struct Town {
+    pub ground: Ground,
+    pub house: Option<House>,
+    pub sandbox: Sandbox,
+    http: reqwest::Client,
+    _folder: tempfile::TempDir,
+}
+
+/// What a town is made with.
+pub struct Plan {
+    pub seed: u64,
+    pub faults: Faults,
+    pub settings: Settings,
+    pub pace: Pace,
+    pub patience: Duration,
+}
+
+impl Plan {
+    pub fn calm() -> Self {
+        Self {
+            seed: 1,
+            faults: Faults::None,
+            settings: settings(),
+            pace: Pace {
+                confirm: Span::minutes(1, 2),
+                ship: Span::minutes(2, 4),
+                deliver: Span::minutes(3, 6),
+                cancel_answer: Span::minutes(1, 2),
+                refund: Span::minutes(1, 2),
+                late_callback: Span::minutes(2, 5),
+                ..Pace::default()
+            },
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    pub fn storm(seed: u64) -> Self {
+        Self { seed, faults: Faults::Storm, patience: Duration::from_millis(400), ..Self::calm() }
+    }
+}
+
+impl Town {
+    pub async fn calm() -> Self {
+        Self::build(Plan::calm()).await
+    }
+
+    pub async fn build(plan: Plan) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Clock::scaled(NOON, SPEED);
+        let config = Config {
+            faults: plan.faults,
+            pace: plan.pace,
+            no_answer: plan.patience + Duration::from_millis(100),
+            ..Config::new(clock.clone(), plan.seed)
+        };
+        let sandbox = windlass_sandbox::start(config).await.expect("the outside world");
+        let ground = Ground {
+            folder: folder.path().to_owned(),
+            clock,
+            addresses: sandbox.addresses().clone(),
+            settings: plan.settings,
+            patience: plan.patience,
+        };
+        let house = House::build(&ground).await;
+        let town =
+            Self { ground, house: Some(house), sandbox, http: reqwest::Client::new(), _folder: folder };
+        town.point_callbacks();
+        town
+    }
+
+    pub fn house(&self) -> &House {
+        self.house.as_ref().expect("the house stands")
+    }
+
+    fn point_callbacks(&self) {
+        let url = |path: &str| Some(format!("http://{}/{path}", self.house().door));
+        self.sandbox.call_back_to(Callbacks {
+            ylh: url("ylh"),
+            wechat_payment: url("payment"),
+            wechat_refund: url("refund"),
+        });
+    }
+
+    /// The callbacks go nowhere from now on.
+    pub fn deafen(&self) {
+        self.sandbox.call_back_to(Callbacks::default());
+    }
+
+    pub fn hear_again(&self) {
+        self.point_callbacks();
+    }
+
+    /// Kills the process, and starts it anew on what it left.
+    pub async fn crash(&mut self) {
+        if let Some(house) = self.house.take() {
+            house.fall();
+        }
+        self.house = Some(House::build(&self.ground).await);
+        self.point_callbacks();
+    }
+
+    /// Kills the process and takes its queue away.
+    pub async fn wipe_carrier(&mut self) {
+        if let Some(house) = self.house.take() {
+            house.fall();
+        }
+        for file in ["carrier.sqlite", "carrier.sqlite-wal", "carrier.sqlite-shm"] {
+            let _ = std::fs::remove_file(self.ground.folder.join(file));
+        }
+        self.house = Some(House::build(&self.ground).await);
+        self.point_callbacks();
+    }
+
+    /// The customer orders and goes to the till; None: never pays.
+    pub async fn order(&self, no: &str, products: &[&str], pays_after_s: Option<u64>) {
+        let order = order(no, products);
+        self.check_out(&order, pays_after_s).await;
+        self.house().accept(vec![fulfil(&order, &self.ground.clock)]).await;
+    }
+
+    pub async fn check_out(&self, order: &Order, pays_after_s: Option<u64>) {
+        let body = json!({ "out_trade_no": order.no, "total_fen": order.total_fen,
+            "openid": order.customer.openid, "pays_after_s": pays_after_s });
+        let url = format!("{}/control/payments", self.ground.addresses.control);
+        let answer = self.http.post(url).json(&body).send().await.expect("the till answers");
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
+    pub async fn cancel(&self, no: &str) {
+        let job =
+            CancelOrder { order_no: no.to_owned(), reason: "不想要了".to_owned(), only_if_unpaid: false };
+        let job = NewJob::of(&job, &self.ground.clock);
+        self.house().accept(vec![job]).await;
+    }
+
+    pub async fn view(&self, no: &str) -> Option<OrderView> {
+        let (ledger, no) = (self.house().shop.ledger.clone(), no.to_owned());
+        self.house().on_runtime(async move { order_view(&ledger, &no).await.expect("read") }).await
+    }
+
+    pub async fn tally(&self) -> Tally {
+        let ledger = self.house().shop.ledger.clone();
+        self.house().on_runtime(async move { tally(&ledger).await.expect("read") }).await
+    }
+
+    /// Waits until the order is in the state.
+    pub async fn until(&self, no: &str, state: OrderState) -> OrderView {
+        self.until_view(no, state.as_str(), |view| view.order.state == state).await
+    }
+
+    /// Waits until what is known of the order is as wanted.
+    pub async fn until_view(&self, no: &str, what: &str, wanted: impl Fn(&OrderView) -> bool) -> OrderView {
+        let mut last = None;
+        let found = self
+            .look(async || {
+                last = self.view(no).await;
+                last.clone().filter(|view| wanted(view))
+            })
+            .await;
+        match found {
+            Some(view) => view,
+            None => panic!("{no} never came to {what}: {}\n{}", show(&last), self.dead().await),
+        }
+    }
+
+    /// Waits until so many orders ended, and everything that hangs on them.
+    pub async fn until_ended(&self, orders: i64) -> Tally {
+        let mut last = Tally::default();
+        let found = self
+            .look(async || {
+                last = self.tally().await;
+                has_ended(&last, orders).then(|| last.clone())
+            })
+            .await;
+        match found {
+            Some(tally) => tally,
+            None => panic!("not all ended: {last:#?}\n{}", self.dead().await),
+        }
+    }
+
+    async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        let began = self.ground.clock.wall();
+        loop {
+            if let Some(found) = look().await {
+                return Some(found);
+            }
+            if self.ground.clock.wall().since(began) > WAIT_MAX {
+                return None;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    pub async fn truth(&self) -> (Truth, TruthKeys) {
+        let truth = self.sandbox.truth_with_keys().await;
+        let keys = truth.keys.clone().expect("asked for");
+        (truth, keys)
+    }
+
+    /// What ended badly, for whoever reads a failed test.
+    async fn dead(&self) -> String {
+        let mut text = String::new();
+        for job in self.house().dead_jobs().await {
+            let fault = job.faults.last().map(|fault| fault.message.clone()).unwrap_or_default();
+            text.push_str(&format!("dead: {} {fault}\n", job.id));
+        }
+        text
+    }
+
+    /// No effect was had twice, no money is wrong, and no job is dead.
+    pub async fn assert_books_agree(&self) {
+        let (truth, keys) = self.truth().await;
+        for effect in &truth.effects {
+            assert_eq!(effect.doubled, 0, "{}: {:?}", effect.effect, keys.effects.get(&effect.effect));
+        }
+        let tally = self.tally().await;
+        assert_eq!(tally.paid_fen, truth.payments.paid_fen, "money that came in");
+        assert_eq!(tally.refunded_fen, truth.payments.refunded_fen, "money that went back");
+        let dead = self.dead().await;
+        assert!(dead.is_empty(), "{dead}");
+    }
+}
+
+fn has_ended(tally: &Tally, orders: i64) -> bool {
+    let of = |map: &std::collections::BTreeMap<String, i64>, states: &[&str]| -> i64 {
+        states.iter().filter_map(|state| map.get(*state)).sum()
+    };
+    of(&tally.orders, &["completed", "cancelled", "refused"]) == orders
+        && of(&tally.refunds, &["requested", "accepted"]) == 0
+        && of(&tally.uploads, &["wanted"]) == 0
+        && of(&tally.notifications, &["queued"]) == 0
+}
+
+fn show(view: &Option<OrderView>) -> String {
+    let Some(view) = view else { return "it is not in the ledger".to_owned() };
+    let mut text = format!("{} ({})\n", view.order.state, view.order.reason);
+    for event in &view.events {
+        let data = event.data.as_ref().map(Value::to_string).unwrap_or_default();
+        text.push_str(&format!("  {} {} {} {data}\n", event.at, event.kind, event.text));
+    }
+    text
+}
+
+pub fn fulfil(order: &Order, clock: &Clock) -> NewJob {
+    NewJob::of(&FulfilOrder { order: order.clone() }, clock).id(JobId::derived(&["fulfil_order", &order.no]))
+}
+
+pub fn order(no: &str, products: &[&str]) -> Order {
+    let customer = Customer {
+        openid: format!("openid-{no}"),
+        name: "测试".to_owned(),
+        mobile: "13000000001".to_owned(),
+        email: Some(format!("{}@example.com", no.to_lowercase())),
+    };
+    let address = Address {
+        province: "江苏省".to_owned(),
+        city: "南京市".to_owned(),
+        area: "鼓楼区".to_owned(),
+        town: None,
+        detail: "测试路1号".to_owned(),
+        county_code: "320106".to_owned(),
+    };
+    let line = |(n, code): (usize, &&str)| OrderLine {
+        product_code: (*code).to_owned(),
+        name: format!("商品{code}"),
+        quantity: n as i64 + 1,
+        unit_price_fen: 129_999,
+        discount_fen: 10_000,
+    };
+    Order::new(no, customer, address, products.iter().enumerate().map(line).collect()).expect("an order")
+}
