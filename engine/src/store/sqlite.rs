@@ -37,6 +37,8 @@ mod feed;
 mod file;
 mod lease;
 mod list;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod read;
 mod reserve;
