@@ -38,7 +38,7 @@ async fn measure(runs: usize, jobs: usize, others: usize) -> anyhow::Result<()> 
     let mut rows = [
         row(format!("enqueue, batches of {BATCH}")),
         row(format!("enqueue, one by one, {PRODUCERS} producers")),
-        row(format!("drain: settle {RESERVED} and reserve {RESERVED} at once")),
+        row(format!("drain, 2 loops: settle {RESERVED} and reserve {RESERVED} at once")),
     ];
     let (mut p50, mut p99) = (Runs::default(), Runs::default());
     for _ in 0..runs {

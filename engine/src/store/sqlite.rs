@@ -6,12 +6,12 @@
 //! pruned unasked: who runs the workers calls [`Store::reap`] and [`Store::prune`].
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::params;
-use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use self::desk::Desk;
@@ -37,6 +37,8 @@ mod feed;
 mod file;
 mod lease;
 mod list;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod read;
 mod reserve;

@@ -92,56 +92,72 @@ fn queues(conn: &Connection, name: Option<&str>) -> Result<Vec<(i64, String)>, S
 
 type Lane<'c> = (CachedStatement<'c>, Vec<i64>);
 
-/// The walks that together hold every job of the state asked for: one for each range of an index. The state is
-/// written into each text, or SQLite would not use the partial index.
+/// The walks that together hold every job of the state asked for: one for each range of an index.
 fn lanes<'c>(
     conn: &'c Connection,
     filter: &Filter,
     queues: &[(i64, String)],
 ) -> Result<Vec<Lane<'c>>, StoreError> {
-    let (sql, keys): (&str, Vec<Vec<i64>>) = match filter.state {
-        None => ("SELECT seq, seq, queue, kind FROM job WHERE seq < ?2 ORDER BY seq DESC", vec![Vec::new()]),
-        Some(State::Running) => (
+    let keys: Vec<Vec<i64>> = match filter.state {
+        None | Some(State::Scheduled | State::Retrying | State::Running) => vec![Vec::new()],
+        Some(State::Ready) => queues
+            .iter()
+            .flat_map(|(no, _)| Priority::ALL.map(|priority| vec![*no, priority as i64]))
+            .collect(),
+        Some(State::Completed | State::Dead | State::Cancelled) => {
+            queues.iter().map(|(no, _)| vec![*no]).collect()
+        }
+    };
+    let sql = walk_of(filter.state);
+    keys.into_iter().map(|keys| Ok((conn.prepare_cached(sql)?, keys))).collect()
+}
+
+/// Down from the place (?1, ?2), in the range ?3, ?4 of the index where it has ranges. The state is written into
+/// each text, or SQLite would not use the partial index.
+fn walk_of(state: Option<State>) -> &'static str {
+    match state {
+        None => "SELECT seq, seq, queue, kind FROM job WHERE seq < ?2 ORDER BY seq DESC",
+        // As many as workers have slots: sorted each time.
+        Some(State::Running) => {
             "SELECT seq, seq, queue, kind FROM job INDEXED BY job_running WHERE state = 2 AND seq < ?2
-             ORDER BY seq DESC",
-            vec![Vec::new()],
-        ),
-        Some(State::Scheduled) => (
+             ORDER BY seq DESC"
+        }
+        Some(State::Scheduled) => {
             "SELECT run_at, seq, queue, kind FROM job WHERE state = 0 AND (run_at, seq) < (?1, ?2)
-             ORDER BY run_at DESC, seq DESC",
-            vec![Vec::new()],
-        ),
-        Some(State::Retrying) => (
+             ORDER BY run_at DESC, seq DESC"
+        }
+        Some(State::Retrying) => {
             "SELECT run_at, seq, queue, kind FROM job WHERE state = 3 AND (run_at, seq) < (?1, ?2)
-             ORDER BY run_at DESC, seq DESC",
-            vec![Vec::new()],
-        ),
-        Some(State::Ready) => (
+             ORDER BY run_at DESC, seq DESC"
+        }
+        Some(State::Ready) => {
             "SELECT run_at, seq, queue, kind FROM job
              WHERE queue = ?3 AND priority = ?4 AND state = 1 AND (run_at, seq) < (?1, ?2)
-             ORDER BY run_at DESC, seq DESC",
-            queues.iter().flat_map(|(no, _)| Priority::ALL.map(|p| vec![*no, p as i64])).collect(),
-        ),
-        Some(State::Completed) => (
+             ORDER BY run_at DESC, seq DESC"
+        }
+        Some(State::Completed) => {
             "SELECT done_at, seq, queue, kind FROM job
-             WHERE queue = ?3 AND state = 4 AND state >= 4 AND (done_at, seq) < (?1, ?2)
-             ORDER BY done_at DESC, seq DESC",
-            queues.iter().map(|(no, _)| vec![*no]).collect(),
-        ),
-        Some(State::Dead) => (
+             WHERE queue = ?3 AND state = 4 AND done_at <= ?1 AND (done_at, seq) < (?1, ?2)
+             ORDER BY done_at DESC, seq DESC"
+        }
+        Some(State::Dead) => {
             "SELECT done_at, seq, queue, kind FROM job
-             WHERE queue = ?3 AND state = 5 AND state >= 4 AND (done_at, seq) < (?1, ?2)
-             ORDER BY done_at DESC, seq DESC",
-            queues.iter().map(|(no, _)| vec![*no]).collect(),
-        ),
-        Some(State::Cancelled) => (
+             WHERE queue = ?3 AND state = 5 AND done_at <= ?1 AND (done_at, seq) < (?1, ?2)
+             ORDER BY done_at DESC, seq DESC"
+        }
+        Some(State::Cancelled) => {
             "SELECT done_at, seq, queue, kind FROM job
-             WHERE queue = ?3 AND state = 6 AND state >= 4 AND (done_at, seq) < (?1, ?2)
-             ORDER BY done_at DESC, seq DESC",
-            queues.iter().map(|(no, _)| vec![*no]).collect(),
-        ),
-    };
-    keys.into_iter().map(|keys| Ok((conn.prepare_cached(sql)?, keys))).collect()
+             WHERE queue = ?3 AND state = 6 AND done_at <= ?1 AND (done_at, seq) < (?1, ?2)
+             ORDER BY done_at DESC, seq DESC"
+        }
+    }
+}
+
+/// Every walk that may be long.
+#[cfg(test)]
+pub(super) fn walks() -> impl Iterator<Item = (Option<State>, &'static str)> {
+    let states = State::ALL.into_iter().filter(|state| *state != State::Running);
+    states.map(Some).chain([None]).map(|state| (state, walk_of(state)))
 }
 
 /// One statement on its way down.

@@ -11,21 +11,9 @@ use crate::store::{Retention, StoreError};
 /// Jobs forgotten in one transaction.
 const PRUNED_MAX: u64 = 1_000;
 
-// The state stands in each text, twice: only a literal lets SQLite use the partial index.
-const OLDEST: [(State, &str); 3] = [
-    (
-        State::Completed,
-        "SELECT seq FROM job WHERE queue = ?1 AND state = 4 AND state >= 4 AND done_at < ?2 ORDER BY done_at LIMIT ?3",
-    ),
-    (
-        State::Dead,
-        "SELECT seq FROM job WHERE queue = ?1 AND state = 5 AND state >= 4 AND done_at < ?2 ORDER BY done_at LIMIT ?3",
-    ),
-    (
-        State::Cancelled,
-        "SELECT seq FROM job WHERE queue = ?1 AND state = 6 AND state >= 4 AND done_at < ?2 ORDER BY done_at LIMIT ?3",
-    ),
-];
+const FINISHED: [State; 3] = [State::Completed, State::Dead, State::Cancelled];
+pub(super) const OLDEST: &str =
+    "SELECT seq FROM job WHERE queue = ?1 AND state = ?2 AND done_at < ?3 ORDER BY done_at LIMIT ?4";
 
 /// Forgets a slice; answers how many jobs, 0 when nothing is beyond the bounds.
 pub(super) fn prune(desk: &mut Desk, retention: &Retention) -> Result<u64, StoreError> {
@@ -33,15 +21,15 @@ pub(super) fn prune(desk: &mut Desk, retention: &Retention) -> Result<u64, Store
     let mut pruned = 0;
     let queues: Vec<QueueNo> = desk.queues.all().map(|(no, _)| no).collect();
     for queue in queues {
-        for (state, oldest) in OLDEST {
+        for state in FINISHED {
             let age_max = match state {
                 State::Completed => retention.completed_age_max,
                 _ => retention.dead_age_max,
             };
-            pruned += forget_oldest(desk, queue, state, oldest, desk.now - age_max, PRUNED_MAX - pruned)?;
+            pruned += forget_oldest(desk, queue, state, desk.now - age_max, PRUNED_MAX - pruned)?;
             let over = desk.queues.get(queue).count(state).saturating_sub(retention.jobs_max);
             let end = Timestamp::from_micros(i64::MAX);
-            pruned += forget_oldest(desk, queue, state, oldest, end, over.min(PRUNED_MAX - pruned))?;
+            pruned += forget_oldest(desk, queue, state, end, over.min(PRUNED_MAX - pruned))?;
         }
     }
     Ok(pruned)
@@ -51,7 +39,6 @@ fn forget_oldest(
     desk: &mut Desk,
     queue: QueueNo,
     state: State,
-    oldest: &str,
     before: Timestamp,
     jobs_max: u64,
 ) -> Result<u64, StoreError> {
@@ -60,8 +47,8 @@ fn forget_oldest(
     }
     let seqs: Vec<i64> = desk
         .conn
-        .prepare_cached(oldest)?
-        .query_map(params![queue.0, before, jobs_max as i64], |row| row.get(0))?
+        .prepare_cached(OLDEST)?
+        .query_map(params![queue.0, state, before, jobs_max as i64], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     for seq in &seqs {
         forget(desk, *seq)?;

@@ -97,6 +97,15 @@ fn oldest_ready(conn: &Connection, queue: i64) -> Result<Option<Timestamp>, Stor
     Ok(oldest)
 }
 
+/// One text for each partial index, each of which holds all that is counted.
+pub(super) const COUNTING: [&str; 5] = [
+    "SELECT queue, 0, COUNT(*) FROM job WHERE state = 0 GROUP BY queue",
+    "SELECT queue, 1, COUNT(*) FROM job WHERE state = 1 GROUP BY queue",
+    "SELECT queue, 2, COUNT(*) FROM job WHERE state = 2 GROUP BY queue",
+    "SELECT queue, 3, COUNT(*) FROM job WHERE state = 3 GROUP BY queue",
+    "SELECT queue, state, COUNT(*) FROM job WHERE done_at IS NOT NULL GROUP BY queue, state",
+];
+
 pub(super) fn audit(conn: &Connection) -> Result<Vec<QueueAudit>, StoreError> {
     let mut audits: Vec<(i64, QueueAudit)> = kept(conn)?
         .into_iter()
@@ -106,14 +115,7 @@ pub(super) fn audit(conn: &Connection) -> Result<Vec<QueueAudit>, StoreError> {
             (no, QueueAudit { queue: name, kept: counts, counted })
         })
         .collect();
-    // One text for each partial index, each of which holds the queue.
-    for sql in [
-        "SELECT queue, 0, COUNT(*) FROM job WHERE state = 0 GROUP BY queue",
-        "SELECT queue, 1, COUNT(*) FROM job WHERE state = 1 GROUP BY queue",
-        "SELECT queue, 2, COUNT(*) FROM job WHERE state = 2 GROUP BY queue",
-        "SELECT queue, 3, COUNT(*) FROM job WHERE state = 3 GROUP BY queue",
-        "SELECT queue, state, COUNT(*) FROM job WHERE state >= 4 GROUP BY queue, state",
-    ] {
+    for sql in COUNTING {
         let mut counting = conn.prepare_cached(sql)?;
         let mut rows = counting.query([])?;
         while let Some(row) = rows.next()? {

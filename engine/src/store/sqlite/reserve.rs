@@ -140,6 +140,13 @@ fn turns(given: u64, n: usize) -> [usize; 4] {
     quota
 }
 
+pub(super) const TAKE: &str =
+    "UPDATE job SET state = 2, attempt = attempt + 1, token = token + 1, lease_at = ?1, worker = ?2
+         WHERE seq IN (SELECT seq FROM job WHERE queue = ?3 AND priority = ?4 AND state = 1
+                       ORDER BY run_at, seq LIMIT ?5)
+         RETURNING seq, id, token, attempt, crashes, run_at, created_at, deadline_at,
+           (SELECT envelope FROM body WHERE body.seq = job.seq)";
+
 fn take(
     desk: &Desk,
     queue: QueueNo,
@@ -151,13 +158,7 @@ fn take(
     if n == 0 {
         return Ok(());
     }
-    let mut update = desk.conn.prepare_cached(
-        "UPDATE job SET state = 2, attempt = attempt + 1, token = token + 1, lease_at = ?1, worker = ?2
-         WHERE seq IN (SELECT seq FROM job WHERE queue = ?3 AND priority = ?4 AND state = 1
-                       ORDER BY run_at, seq LIMIT ?5)
-         RETURNING seq, id, token, attempt, crashes, run_at, created_at, deadline_at,
-           (SELECT envelope FROM body WHERE body.seq = job.seq)",
-    )?;
+    let mut update = desk.conn.prepare_cached(TAKE)?;
     let lease_at = desk.wall + ask.lease;
     let mut rows = update.query(params![lease_at, ask.worker, queue.0, priority, n as i64])?;
     while let Some(row) = rows.next()? {

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::id::{JobId, Token};
+use crate::job::State;
 use crate::store::sqlite::desk::{Desk, TransactError};
 use crate::store::sqlite::reserve::{self, Outlook};
 use crate::store::sqlite::settle;
@@ -164,22 +165,22 @@ impl Writer {
         (due_at, wake_at)
     }
 
-    fn has_work(&self, wall: Timestamp) -> bool {
-        self.paused_until.is_none()
-            && (self.desk.is_due()
-                || self
-                    .waiting
-                    .iter()
-                    .any(|waiting| matches!(reserve::outlook(&self.desk, &waiting.ask, wall), Outlook::Jobs)))
+    /// Whether somebody who waits could be given jobs now.
+    fn can_feed(&self, wall: Timestamp) -> bool {
+        let mut asks = self.waiting.iter().map(|waiting| &waiting.ask);
+        asks.any(|ask| matches!(reserve::outlook(&self.desk, ask, wall), Outlook::Jobs))
     }
 
     /// One transaction for everything that has gathered.
     fn round(&mut self, steps: &mut Vec<Box<dyn Step>>) {
         let wall = self.desk.clock.wall();
         self.paused_until = self.paused_until.filter(|until| *until > wall);
-        if steps.is_empty() && !self.has_work(wall) {
+        let asked = !steps.is_empty();
+        let feeds = self.can_feed(wall);
+        if !asked && (self.paused_until.is_some() || !(feeds || self.desk.is_due())) {
             return;
         }
+        let ready = self.ready();
         let outcome = self.desk.transact(|desk| {
             for step in steps.iter_mut() {
                 step.run(desk)?;
@@ -190,6 +191,9 @@ impl Writer {
         match outcome {
             Ok(served) => {
                 steps.drain(..).for_each(|step| step.answer(None));
+                if feeds && !asked && served.is_empty() && self.ready() == ready {
+                    self.books_promise_too_much();
+                }
                 self.hand_out(served);
             }
             Err(TransactError::Commit(e)) => {
@@ -214,6 +218,16 @@ impl Writer {
             Ok(served) => self.hand_out(served),
             Err(e) => self.refuse_waiting(&e.into_inner()),
         }
+    }
+
+    fn ready(&self) -> u64 {
+        self.desk.queues.all().map(|(_, queue)| queue.count(State::Ready)).sum()
+    }
+
+    /// Asks were to be fed and nothing moved: without a pause the writer would spin.
+    fn books_promise_too_much(&mut self) {
+        tracing::error!("the carrier's books tell of ready jobs that are not there; run an audit");
+        self.paused_until = Some(self.desk.clock.wall() + PAUSE_AFTER_FAILURE);
     }
 
     fn hand_out(&mut self, served: Vec<(usize, Reserved)>) {
