@@ -46,8 +46,9 @@ impl Job for CancelOrder {
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 
+    /// A person's cancel is never swallowed by one before it that just ended; two at once are harmless.
     fn unique_key(&self) -> Option<String> {
-        Some(if self.only_if_unpaid { format!("{}:unpaid", self.order_no) } else { self.order_no.clone() })
+        self.only_if_unpaid.then(|| self.order_no.clone())
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {

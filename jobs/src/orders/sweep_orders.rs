@@ -20,7 +20,7 @@ use super::upload_shipping::UploadShipping;
 use crate::callback::callbacks_waiting;
 use crate::ledger::{LedgerError, Tx};
 use crate::notifications::{Channel, SendNotification, Template};
-use crate::payments::{self, QueryRefund, RefundState, RequestRefund, WechatCallback};
+use crate::payments::{self, PaymentState, QueryRefund, RefundState, RequestRefund, WechatCallback};
 use crate::shop::Shop;
 use crate::suppliers::{self, CancelState, CancelSupplierOrder, PlaceSupplierOrder, SupplierState};
 
@@ -258,7 +258,11 @@ enum Step {
 fn wanted(standing: &Standing, now: Timestamp, settings: &crate::Settings) -> Option<Step> {
     let order = &standing.order;
     match order.state {
-        OrderState::Pending => (order.expires_at <= now.micros()).then_some(Step::Expire),
+        // A disputed payment waits for a person.
+        OrderState::Pending => {
+            let unpaid = standing.payment.state == PaymentState::Paying;
+            (unpaid && order.expires_at <= now.micros()).then_some(Step::Expire)
+        }
         OrderState::Paid => Some(Step::CheckSupply),
         OrderState::Checked => Some(Step::Place),
         OrderState::Delivered => {

@@ -130,6 +130,31 @@ async fn an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later() {
+    let town = silent_town().await;
+    town.placed("SO-7008").await;
+    assert!(town.ylh_says(form("confirm", "20260105120000", &data("SO-7008", 1, ""))).await);
+    town.until("SO-7008", OrderState::Confirmed).await;
+    let asked = |times: i64| {
+        move |view: &OrderView| {
+            let supplier = view.supplier_order.as_ref().expect("placed");
+            supplier.cancel.as_str() == "asked" && supplier.cancels == times
+        }
+    };
+    town.cancel("SO-7008").await;
+    town.until_view("SO-7008", "asking YLH to cancel", asked(1)).await;
+    assert!(town.ylh_says(form("cancel", "20260105120100", &data("SO-7008", 0, ""))).await);
+    let view = town.until("SO-7008", OrderState::Confirmed).await;
+    assert!(view.refunds.is_empty(), "the customer gets the goods, not the money");
+
+    town.cancel("SO-7008").await;
+    town.until_view("SO-7008", "asking YLH again", asked(2)).await;
+    assert!(town.ylh_says(form("cancel", "20260105120200", &data("SO-7008", 1, ""))).await);
+    let view = town.until("SO-7008", OrderState::Cancelled).await;
+    assert_eq!(view.refunds.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_on() {
     let town = silent_town().await;
     town.placed("SO-7005").await;

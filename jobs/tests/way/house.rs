@@ -34,6 +34,8 @@ use crate::door;
 const PLATFORM_KEY: &str = include_str!("sandbox-platform-key.pub.pem");
 /// Wall time between two ticks of the schedule.
 const TICK: Duration = Duration::from_millis(150);
+/// Wall time after which a call that a dead process began has no living caller.
+const TELL_TIME_MAX: Duration = Duration::from_secs(4);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
 
 /// What outlives the process.
@@ -109,7 +111,7 @@ impl Drop for House {
 
 async fn open_ledger(ground: &Ground) -> Ledger {
     let url = format!("sqlite:{}", ground.folder.join("ledger.sqlite").display());
-    Ledger::open(&url, &ground.clock).await.expect("the ledger opens")
+    Ledger::open_with(&url, &ground.clock, TELL_TIME_MAX).await.expect("the ledger opens")
 }
 
 /// The process before holds the file until the last of its threads has ended.
