@@ -1,4 +1,176 @@
 //! The command line. Operations go over the HTTP API: to the server that runs, or, where none does, to a front
 //! door that is opened on the data folder for just this command.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::config::{Config, ConfigProblems};
+use crate::demo::summary::Summary;
+use crate::demo::{self, Demo};
+use crate::telemetry;
+
+pub mod api;
+mod check;
+mod jobs;
+mod local;
+mod sandbox;
 pub mod table;
+mod up;
+
+use self::jobs::{Enqueue, Jobs, Said};
+
+/// A job platform for the back office of a shop.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Everywhere {
+    /// The folder of the embedded files [default: ./data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Where the front door listens [default: 127.0.0.1:8080; the demo: a free port].
+    #[arg(long, global = true, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// One JSON document on stdout; what is for people goes to stderr.
+    #[arg(long, global = true)]
+    json: bool,
+    /// The server that operations are asked of [default: where the front door listens].
+    #[arg(long, global = true, value_name = "URL", env = "WINDLASS_SERVER")]
+    server: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends orders through the whole way against the sandbox, and compares the books at the end.
+    Demo(Demo),
+    /// Front door, worker and scheduler in one process.
+    Up,
+    /// Looks at configuration, stores and schedules, and tells everything that is wrong with them.
+    Check,
+    /// Hands in a job.
+    Enqueue(Enqueue),
+    /// Looks at jobs, and acts on them.
+    #[command(subcommand)]
+    Jobs(Jobs),
+    /// Checks that in every queue accepted = the sum of all states.
+    Audit,
+    /// The simulated outside world alone.
+    Sandbox(sandbox::Alone),
+}
+
+/// What went wrong, by whose fault.
+enum Failure {
+    /// 1: it did not work.
+    Failed(anyhow::Error),
+    /// 2: it was asked for in the wrong way, or is set up wrong.
+    Misused(String),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        match error.downcast_ref::<ConfigProblems>() {
+            Some(problems) => Self::Misused(problems.to_string()),
+            None => Self::Failed(error),
+        }
+    }
+}
+
+/// Does what the command line says; the exit code is 0, 1 (failed) or 2 (usage or configuration).
+pub fn run() -> ExitCode {
+    // clap itself leaves with 2 on a wrong command line.
+    let Cli { everywhere, command } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(everywhere, command)),
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(code) => code,
+        Err(Failure::Failed(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Misused(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, Failure> {
+    let config = everywhere.config(&command)?;
+    let quiet = !matches!(command, Command::Up | Command::Sandbox(_));
+    // A command that answers people says nothing beside it, unless asked to.
+    let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
+    let filter = if quiet && !asked { "error" } else { &config.log_filter };
+    telemetry::start_logs(config.log_format, filter)?;
+    match command {
+        Command::Demo(demo) => {
+            let show = if everywhere.json { show_json } else { show_text };
+            let summary = demo.run(config, everywhere.listen, show).await?;
+            Ok(if summary.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Up => up::run(config).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+        Command::Sandbox(alone) => {
+            alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+        }
+        Command::Check => match check::run(config).await {
+            checked if checked.problems.is_empty() => everywhere.say(checked.said()),
+            checked => Err(Failure::Misused(checked.problems.join("\n"))),
+        },
+        Command::Enqueue(enqueue) => {
+            everywhere.say(enqueue.run(local::reach(&everywhere, config).await?.api()).await?)
+        }
+        Command::Jobs(jobs) => {
+            everywhere.say(jobs.run(local::reach(&everywhere, config).await?.api()).await?)
+        }
+        Command::Audit => everywhere.say(jobs::audit(local::reach(&everywhere, config).await?.api()).await?),
+    }
+}
+
+impl Everywhere {
+    fn config(&self, command: &Command) -> Result<Config, Failure> {
+        let mut flags = Vec::new();
+        if let Some(data) = &self.data {
+            flags.push(("WINDLASS_DATA", data.display().to_string()));
+        }
+        if let Some(listen) = self.listen {
+            flags.push(("WINDLASS_LISTEN", listen.to_string()));
+        }
+        if matches!(command, Command::Demo(_)) {
+            let data = self.data.clone().or_else(|| std::env::var_os("WINDLASS_DATA").map(PathBuf::from));
+            flags.extend(demo::settings_of(&data.unwrap_or_else(|| PathBuf::from("./data"))));
+        }
+        Ok(Config::load(&flags)?)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "ends every arm of the dispatch")]
+    fn say(&self, said: Said) -> Result<ExitCode, Failure> {
+        if self.json {
+            println!("{}", said.json);
+        } else {
+            println!("{}", said.text.trim_end());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn show_text(summary: &Summary) {
+    println!("\n{summary}");
+}
+
+fn show_json(summary: &Summary) {
+    eprintln!("\n{summary}");
+    println!("{}", serde_json::to_value(summary).unwrap_or(Value::Null));
+}

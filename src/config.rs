@@ -16,7 +16,7 @@ mod problem;
 mod variables;
 
 pub use carrier::StoreUrl;
-pub use outside::{MailAccount, MiniProgramAccount, Outside, YlhAccount};
+pub use outside::{MailAccount, Outside, YlhAccount};
 pub use problem::{ConfigProblem, ConfigProblems};
 pub use variables::{Section, VARIABLES, Variable, env_example};
 

@@ -1,5 +1,211 @@
 //! `windlass demo`: orders through the whole way, against the sandbox, with the books compared at the end.
+//!
+//! Everything runs in this one process, on real sockets and durable files: kill it at any moment, start it
+//! again on the same data folder, and it goes on. The shop's time runs fast, so that days pass in a minute.
 
+mod customers;
 pub mod input;
+mod notebook;
+mod progress;
 mod shop_time;
+mod shopper;
 pub mod summary;
+mod verdict;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::net::TcpListener;
+use windlass_engine::schedule::Schedules;
+use windlass_jobs::Settings;
+use windlass_sandbox::{Faults, Pace, Sandbox};
+
+use crate::cli::api::Api;
+use crate::config::{Config, Outside};
+use crate::lifecycle::Lifecycle;
+use crate::outside::{Accounts, call_back_to};
+use crate::platform::{Platform, Roles};
+use crate::telemetry::Metrics;
+
+use self::input::Input;
+use self::notebook::Notebook;
+use self::shop_time::ShopTime;
+use self::summary::Summary;
+
+/// Seconds of the shop's time that pass in one of the wall's.
+const SPEED_DEFAULT: f64 = 3_600.0;
+/// How long a client waits for the sandbox, which answers fast or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Of the shop's time: two hours, as the real ones live, would be two seconds of the wall's.
+const TOKENS_LIVE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How long the sandbox holds a call that it does not answer: longer than the clients wait.
+const NO_ANSWER: Duration = Duration::from_millis(2_500);
+
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// A CSV file of orders, plain or gzipped (docs/guides/demo-orders.md); without it orders are made up.
+    #[arg(long)]
+    orders: Option<PathBuf>,
+    /// How many orders go through, at most.
+    #[arg(long, default_value_t = 200)]
+    count: usize,
+    /// What goes wrong outside: none, some or storm.
+    #[arg(long, default_value_t = Faults::None)]
+    faults: Faults,
+    /// Orders, delays and faults follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seconds of the shop's time that pass in one real second.
+    #[arg(long, default_value_t = SPEED_DEFAULT)]
+    speed: f64,
+    /// End when all orders have; otherwise everything stays up.
+    #[arg(long)]
+    exit: bool,
+}
+
+/// The parts of a demo while it runs.
+struct Stage {
+    platform: Platform,
+    sandbox: Sandbox,
+    api: Api,
+    door: String,
+}
+
+impl Demo {
+    /// Runs the demo. The summary says how it went; with `--exit` missing it stays up until a signal comes.
+    ///
+    /// # Errors
+    /// When it cannot start, or is told to stop before its end.
+    pub async fn run(
+        self,
+        config: Config,
+        listen: Option<SocketAddr>,
+        show: fn(&Summary),
+    ) -> anyhow::Result<Summary> {
+        anyhow::ensure!(
+            self.speed.is_finite() && (1.0..=100_000.0).contains(&self.speed),
+            "--speed is a number from 1 to 100000"
+        );
+        anyhow::ensure!(self.count > 0, "--count is at least 1");
+        std::fs::create_dir_all(&config.data).with_context(|| {
+            format!("cannot make the data folder {}: choose another with --data", config.data.display())
+        })?;
+        let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
+        let mut notebook = Notebook::open(&config.data, &self)?;
+        let input = self.input(&notebook)?;
+        let shop_time = ShopTime::of(&config.data);
+        let clock = shop_time.clock(self.speed)?;
+        let metrics = Metrics::install(&clock)?;
+        let listener = listen_on(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
+        let door = format!("http://{}", listener.local_addr()?);
+
+        let sandbox = self.sandbox(&config, clock.clone()).await?;
+        let accounts = Accounts::with_sandbox(nobody_real(), sandbox.addresses(), PATIENCE);
+        let platform = Platform::open(&config, accounts, demo_settings(), clock.clone()).await?;
+        let schedules =
+            Schedules::load(&config.schedules, &|kind, payload| platform.table.lane(kind, payload))?;
+        call_back_to(&sandbox, &door);
+        let stage = Stage { platform, sandbox, api: Api::new(&door)?, door };
+        eprintln!("{}  front door {}", notebook.words(), stage.door);
+
+        let keeping = tokio::spawn(shop_time.keep(clock, lifecycle.stop.clone()));
+        let roles = Roles { door: Some(listener), worker: true, scheduler: Some(schedules) };
+        let working = stage.platform.run(roles, metrics, lifecycle.clone());
+        tokio::pin!(working);
+        let shopping = stage.shop(&input);
+        let summary = tokio::select! {
+            summary = shopping => summary?,
+            ended = &mut working => {
+                ended?;
+                anyhow::bail!("stopped before the end; start it again to go on: {}", config.data.display())
+            }
+        };
+        notebook.finish()?;
+        show(&summary);
+        if self.exit {
+            lifecycle.stop.cancel();
+        } else {
+            eprintln!("staying up at {} until a signal comes", stage.door);
+        }
+        working.await?;
+        stage.sandbox.stop().await;
+        keeping.await.context("the clock's keeper panicked")?;
+        Ok(summary)
+    }
+
+    fn input(&self, notebook: &Notebook) -> anyhow::Result<Input> {
+        match &self.orders {
+            Some(path) => input::read(path, self.count),
+            None => Ok(input::generate(self.count, self.seed, &notebook.run())),
+        }
+    }
+
+    async fn sandbox(&self, config: &Config, clock: windlass_engine::Clock) -> anyhow::Result<Sandbox> {
+        windlass_sandbox::start(windlass_sandbox::Config {
+            faults: self.faults,
+            journal: Some(config.data.join("sandbox.journal")),
+            no_answer: NO_ANSWER,
+            pace: Pace {
+                haier_token: TOKENS_LIVE,
+                ylh_token: TOKENS_LIVE,
+                mini_token: TOKENS_LIVE,
+                ..Pace::default()
+            },
+            ..windlass_sandbox::Config::new(clock, self.seed)
+        })
+        .await
+    }
+}
+
+impl Stage {
+    /// Sends all orders through and waits for the end of the last.
+    async fn shop(&self, input: &Input) -> anyhow::Result<Summary> {
+        let began = self.platform.clock.wall();
+        let bars = progress::Bars::new(input.baskets.len() as u64);
+        let sending = shopper::send_all(&self.api, self.sandbox.addresses(), input, &bars);
+        let watching = verdict::until_over(&self.platform, &self.sandbox, input, &bars);
+        let (sent, over) = tokio::join!(sending, watching);
+        bars.clear();
+        let rejected = sent?;
+        let seconds = self.platform.clock.wall().since(began).as_secs_f64();
+        verdict::summary(&self.platform, &self.sandbox, input, over?, rejected, seconds).await
+    }
+}
+
+/// The demo keeps its files apart from those of `windlass up`, and knows no other stores.
+pub fn settings_of(data: &Path) -> [(&'static str, String); 3] {
+    let data = data.join("demo");
+    let file = |name: &str| format!("sqlite:{}", data.join(name).display());
+    [
+        ("QUEUE_URL", file("queue.db")),
+        ("DATABASE_URL", file("ledger.db")),
+        ("WINDLASS_DATA", data.display().to_string()),
+    ]
+}
+
+/// Binds the front door's port.
+///
+/// # Errors
+/// When it is taken, with what to do.
+pub async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another Windlass running there? choose another with --listen")
+    })
+}
+
+fn nobody_real() -> Outside {
+    Outside { haier: None, ylh: None, wechat_pay: None, mini_program: None, mail: None }
+}
+
+/// What a demo cannot wait for is shorter.
+fn demo_settings() -> Settings {
+    Settings {
+        time_to_pay_s: 1_800,
+        complete_after_s: 3_600,
+        track_every_max_s: 1_800,
+        ..Settings::default()
+    }
+}

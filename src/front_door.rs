@@ -14,12 +14,14 @@ use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::{Clock, Store};
+use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
 
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
 
 pub mod body;
+pub mod business;
 pub mod enqueue;
 pub mod found;
 pub mod health;
@@ -35,6 +37,7 @@ pub mod request;
 pub struct FrontDoor {
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
+    pub shop: Arc<Shop>,
     pub kinds: Kinds,
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
@@ -48,6 +51,9 @@ pub struct FrontDoor {
 
 /// The door as every request is given it.
 pub type Door = Arc<FrontDoor>;
+
+/// WeChat Pay waits 5 s for the answer to a callback and then calls again (facts: wechat-pay.md 4).
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Bounds of the door, in wall time.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +140,8 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/stats", get(queues::stats))
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
+        .route("/v1/orders/{no}", get(business::order))
+        .route("/v1/effects", get(business::list_effects))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::scrape))
@@ -144,8 +152,14 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
+    let callbacks = Router::new()
+        .route("/callbacks/ylh", post(business::ylh))
+        .route("/callbacks/wechat-pay/payment", post(business::wechat_payment))
+        .route("/callbacks/wechat-pay/refund", post(business::wechat_refund))
+        .route_layer(from_fn_with_state(CALLBACK_TIMEOUT, request::within));
     prompt
         .merge(patient)
+        .merge(callbacks)
         .fallback(request::no_such_route)
         .method_not_allowed_fallback(request::wrong_method)
         .layer(from_fn_with_state(door.clone(), request::pass))

@@ -1,8 +1,11 @@
-//! Windlass: the processes.
+//! Windlass: the processes. The engine is in `engine/`, the business in `jobs/`, the simulated outside in
+//! `sandbox/`.
 
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod front_door;
 pub mod lifecycle;
+pub mod outside;
+pub mod platform;
 pub mod telemetry;

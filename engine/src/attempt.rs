@@ -78,7 +78,8 @@ impl<C: Send + Sync + 'static> Runner<C> {
         self.measures.ended(kind_name, &end, ran);
         report(&self.queue, &delivery, kind_name, &end, ran);
         let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
-        self.acks.ended(Settlement { id: delivery.id, token: delivery.token, end, outage, notes }, kind_name);
+        let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
+        self.acks.ended(Settlement { id: delivery.id, token: delivery.token, end, outage, notes }, in_outbox);
     }
 
     /// The kind and envelope, or how the attempt ends because there is none to be had.

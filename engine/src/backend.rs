@@ -39,8 +39,9 @@ pub type OnEnded = Arc<dyn Fn(Vec<EndedJob>) + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct EndedJob {
     pub id: crate::JobId,
-    pub kind: Option<&'static str>,
     pub state: crate::State,
+    /// As its envelope says.
+    pub in_outbox: bool,
 }
 
 #[derive(Clone)]

@@ -90,6 +90,10 @@ impl JobContext {
         self.0.envelope.backoff
     }
 
+    pub(crate) fn in_outbox(&self) -> bool {
+        self.0.envelope.in_outbox
+    }
+
     pub fn is_last_attempt(&self) -> bool {
         self.0.facts.attempt >= self.0.facts.attempts_max
     }

@@ -39,6 +39,9 @@ pub struct Envelope {
     /// A hash of the request that made the job: tells a repeat from another job under the same id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// A row in a ledger's outbox waits for the end of this job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_outbox: bool,
 }
 
 /// The schedule and the instant that a job was made for.
@@ -133,6 +136,7 @@ impl Envelope {
             parent: None,
             schedule: None,
             fingerprint: None,
+            in_outbox: false,
         }
     }
 

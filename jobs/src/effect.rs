@@ -15,6 +15,7 @@
 //! doubt. An effect that the outside deduplicates does not wait for another process.
 
 use std::future::Future;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,6 +37,8 @@ use record::{Begun, Found, Settle};
 
 /// Bytes of a recorded answer: what a job needs from it, not a whole document.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Wall time until an attempt looks again at what another one, surely alive, is bringing about.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What can be done to the outside world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,7 +184,7 @@ where
 {
     // Held to the end: within this process nobody else tells, or settles what is being told.
     let Some(telling) = ledger.in_flight().enter(effect.key) else {
-        return Err(EffectError::being_told(ledger, ledger.in_flight().tell_time_max()));
+        return Err(EffectError::being_told(ledger, LOOK_AGAIN));
     };
     let found = match record::find(ledger, effect).await? {
         None => Found::NONE,
@@ -215,7 +218,7 @@ where
     }
     let Some(begun) = record::begin(ledger, effect, &found).await? else {
         // Somebody else began, or settled it, since we looked.
-        return Err(EffectError::being_told(ledger, std::time::Duration::from_secs(1)));
+        return Err(EffectError::being_told(ledger, LOOK_AGAIN));
     };
     told(ledger, effect, begun, tell, telling).await
 }
@@ -302,5 +305,18 @@ async fn leave_in_doubt<T: DeserializeOwned>(
 impl From<LedgerError> for EffectError {
     fn from(error: LedgerError) -> Self {
         Self::Ledger(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_name_reads_back_as_its_kind() {
+        for kind in EffectKind::ALL {
+            assert_eq!(EffectKind::parse(kind.name()), Some(kind));
+        }
+        assert_eq!(EffectKind::parse("ylh.kreate"), None);
     }
 }

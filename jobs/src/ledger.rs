@@ -147,3 +147,21 @@ impl Positions {
         wall.max(last + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_grow_strictly_however_fast_they_are_taken() {
+        let (clock, positions) = (Clock::system(), Positions(AtomicI64::new(0)));
+        let taken: Vec<i64> = std::thread::scope(|scope| {
+            let take = || (0..1_000).map(|_| positions.next(&clock)).collect::<Vec<_>>();
+            let threads = [scope.spawn(take), scope.spawn(take)];
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(taken[..1_000].is_sorted_by(|a, b| a < b) && taken[1_000..].is_sorted_by(|a, b| a < b));
+        let distinct: std::collections::HashSet<_> = taken.iter().collect();
+        assert_eq!(distinct.len(), 2_000);
+    }
+}

@@ -23,6 +23,8 @@
 //! warning. What remains: a carrier whose retention by count is so small that a completed job goes within one
 //! sweep, together with a lost report. Then the job runs again, and the effect ledger keeps that harmless.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -43,6 +45,9 @@ pub use relay::{HandedOver, Relay, RelayError, RelaySettings};
 
 /// The cursor in the carrier that tells one carrier from another.
 pub const CARRIER_MARK: &str = "outbox/carrier";
+
+/// Wall time that whoever revives a job has for telling the carrier too.
+pub const REVIVE_GRACE: Duration = Duration::from_secs(2);
 
 /// What became of a job that was put into the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,11 +162,13 @@ impl Ledger {
     }
 
     /// A dead or refused job is wanted again: its row is live and will be handed over (a carrier that still has the
-    /// job keeps its own copy). Call it before the carrier is told to retry. False: there is no such row, or
-    /// another live job holds its unique key.
+    /// job keeps its own copy). Call it before the carrier is told to retry: the relay leaves the row alone for
+    /// [`REVIVE_GRACE`], or it would find the job still dead in the carrier and bury the row again. False: there
+    /// is no such row, or another live job holds its unique key.
     pub async fn revive(&self, id: &JobId) -> Result<bool, LedgerError> {
         let mut tx = self.begin().await?;
-        let revived = put::revive(tx.conn(), id.as_str()).await?;
+        let look_at = self.clock().wall() + REVIVE_GRACE;
+        let revived = put::revive(tx.conn(), id.as_str(), look_at.micros()).await?;
         tx.commit().await?;
         Ok(revived)
     }
@@ -230,11 +237,12 @@ fn new_job(row: &AnyRow) -> Result<NewJob, LedgerError> {
             .find(|known| known.as_str() == priority)
             .ok_or_else(|| wrong("priority", &format_args!("{priority:?} is none")))?,
         run_at: instant("run_at")?,
-        unique: unique_key.map(|key| Unique {
-            key,
-            window: window_us.map(|us| std::time::Duration::from_micros(us.max(0) as u64)),
-        }),
+        unique: unique_key
+            .map(|key| Unique { key, window: window_us.map(|us| Duration::from_micros(us.max(0) as u64)) }),
         deadline_at: instant("deadline_at")?,
-        envelope: serde_json::from_str::<Envelope>(&envelope).map_err(|error| wrong("envelope", &error))?,
+        envelope: Envelope {
+            in_outbox: true,
+            ..serde_json::from_str(&envelope).map_err(|error| wrong("envelope", &error))?
+        },
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::http::{HeaderValue, header};
-use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use windlass_engine::Timestamp;
 
 use crate::config::Callbacks;
@@ -16,7 +16,7 @@ use crate::wechat_pay::{Keys, notices};
 use crate::world::event::Fact;
 use crate::world::order::Stage;
 use crate::world::state::State;
-use crate::world::step::{Step, StepKind};
+use crate::world::step::{Lane, Step, StepKind};
 use crate::world::{Scene, Unrecorded, World};
 use crate::{wechat_pay, ylh};
 
@@ -29,36 +29,55 @@ pub(crate) struct Course {
     world: Arc<World>,
     keys: Arc<Keys>,
     http: reqwest::Client,
-    deliveries: Semaphore,
 }
 
 impl Course {
     pub(crate) fn new(world: Arc<World>, keys: Arc<Keys>) -> Result<Self> {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(ANSWER_WITHIN).build()?;
-        Ok(Self { world, keys, http, deliveries: Semaphore::new(DELIVERIES_MAX) })
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_WITHIN).build()?;
+        Ok(Self { world, keys, http })
     }
 
-    /// Runs until it is dropped.
+    /// Runs until it is dropped, and the deliveries under way with it.
     pub(crate) async fn run(self: Arc<Self>) {
+        tokio::join!(self.happenings(), self.tellings());
+    }
+
+    async fn happenings(&self) {
         loop {
-            while let Some(step) = self.world.take_due() {
-                match step.kind {
-                    StepKind::OrderNotice | StepKind::PaymentNotice | StepKind::RefundNotice => {
-                        let course = Arc::clone(&self);
-                        tokio::spawn(async move { course.tell(step).await });
-                    }
-                    _ => self.happen(step),
-                }
+            self.happen(self.due(Lane::Happen).await);
+        }
+    }
+
+    async fn tellings(self: &Arc<Self>) {
+        let mut deliveries = JoinSet::new();
+        loop {
+            let step = self.due(Lane::Tell).await;
+            while deliveries.len() >= DELIVERIES_MAX {
+                deliveries.join_next().await;
             }
-            let Some(at) = self.world.next_due() else {
-                self.world.changed().await;
-                continue;
+            while deliveries.try_join_next().is_some() {}
+            let course = Arc::clone(self);
+            deliveries.spawn(async move { course.tell(step).await });
+        }
+    }
+
+    /// Waits for the next step that is due.
+    async fn due(&self, lane: Lane) -> Step {
+        loop {
+            if let Some(step) = self.world.take_due(lane) {
+                return step;
+            }
+            let until_due = async {
+                match self.world.next_due(lane) {
+                    Some(at) => self.world.clock.sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
             };
             tokio::select! {
-                () = self.world.clock.sleep_until(at) => {}
-                () = self.world.changed() => {}
+                () = until_due => {}
+                () = self.world.changed(lane) => {}
             }
         }
     }
@@ -77,7 +96,6 @@ impl Course {
 
     /// Delivers a notice and records how that went.
     async fn tell(&self, step: Step) {
-        let Ok(_permit) = self.deliveries.acquire().await else { return };
         let Some(owed) = self.world.look(|state| owed(state, step)) else {
             self.world.act(|scene| scene.forget(step));
             return;

@@ -15,7 +15,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::answer::{On, Refusal, System, answer, envelope};
+use crate::answer::{On, Refusal, Refused, answer, envelope, refused};
 use crate::credentials::{HaierCredentials, credentials};
 use crate::fault::{Endpoint, Fault};
 use crate::sealed::{jwt, open_jwt};
@@ -56,7 +56,7 @@ async fn token(State(world): State<Arc<World>>, ConnectInfo(on): On, body: Bytes
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let fault = world.dial.ask(Endpoint::HaierToken, ours.client_id);
-    answer(&world, System::Haier, &on, fault, || {
+    answer(&world, &on, fault, refuse, || {
         let lifetime = world.pace.haier_token;
         let expires_at = (world.clock.now() + lifetime).secs();
         let token = jwt(&secret(&world), &json!({"key": ours.client_id, "extend": "", "exp": expires_at}));
@@ -80,6 +80,17 @@ fn is_let_in(world: &World, headers: &HeaderMap) -> bool {
         .is_some_and(|exp| world.clock.now().secs() < exp)
 }
 
+fn refuse(why: Refused) -> Response {
+    match why {
+        Refused::Busy => Json(envelope(Err(Refusal {
+            code: "SYS_BUSY",
+            text: "系统繁忙，请稍后再试".to_owned(),
+        })))
+        .into_response(),
+        why => refused(why),
+    }
+}
+
 /// What one of the five calls reads.
 type Read = fn(&World, &HaierCredentials, &Value) -> Result<Value, Refusal>;
 
@@ -100,7 +111,7 @@ async fn play(call: Call, read: Read) -> Response {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let fault = world.dial.ask(Endpoint::HaierRead, &format!("{path} {asked}"));
-    answer(&world, System::Haier, &on, fault, || {
+    answer(&world, &on, fault, refuse, || {
         let mut result = read(&world, &credentials().haier, &asked);
         if fault == Some(Fault::OtherForm)
             && let Ok(data) = &mut result

@@ -3,12 +3,41 @@
 //! There is no fsync: the book is meant to survive the end of the process, not of the machine.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use windlass_engine::Timestamp;
 
 use crate::world::event::Event;
+
+/// No event is longer: an order of a thousand lines and a mail's beginning fit well.
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// When the last event in a journal happened, so that a restart can set its clock behind nothing; `None` when there is
+/// no journal or nothing in it.
+///
+/// # Errors
+/// When the file cannot be read or its last whole line is no event.
+pub fn journal_ends_at(path: &Path) -> Result<Option<Timestamp>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("open {}", path.display())),
+    };
+    let bytes = file.metadata()?.len();
+    file.seek(SeekFrom::Start(bytes.saturating_sub(2 * LINE_BYTES_MAX)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &tail[..end]);
+    match whole.rsplit(|byte| *byte == b'\n').next() {
+        None | Some([]) => Ok(None),
+        Some(line) => {
+            let event: Event = serde_json::from_slice(line).context("the journal's last line is no event")?;
+            Ok(Some(event.at))
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum Journal {

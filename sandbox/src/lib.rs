@@ -31,6 +31,7 @@ pub use self::credentials::{
 };
 pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
+pub use self::journal::journal_ends_at;
 pub use self::truth::{
     CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
@@ -173,6 +174,12 @@ impl Sandbox {
         let ended = async { while self.servers.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STOP_WITHIN, ended).await;
         self.servers.shutdown().await;
+    }
+}
+
+impl Drop for Sandbox {
+    /// Connections outlive their servers for a moment; the world they belong to is over.
+    fn drop(&mut self) {
         self.world.close();
     }
 }

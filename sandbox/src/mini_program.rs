@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{On, System, answer, mini_error};
+use crate::answer::{On, Refused, answer};
 use crate::fault::Endpoint;
 use crate::wire::Shears;
 use crate::world::{Unrecorded, World};
@@ -71,26 +71,40 @@ async fn play(
 ) -> Response {
     let Call { world, on, access, body } = call;
     if let Err(Failure(errcode, errmsg)) = token::check(&world, &access.access_token) {
-        return mini_error(errcode, &errmsg);
+        return wrong(errcode, &errmsg);
     }
     if body.is_empty() {
-        return mini_error(44002, "empty post data");
+        return wrong(44002, "empty post data");
     }
     // Escapes in place of UTF-8 are refused (facts: wechat-mini-program.md 3).
     let is_escaped = body.windows(2).any(|pair| pair == b"\\u");
     let Some(asked) = serde_json::from_slice::<Value>(&body).ok().filter(|_| !is_escaped) else {
-        return mini_error(47001, "data format error");
+        return wrong(47001, "data format error");
     };
     let fault = world.dial.ask(endpoint, &key(&asked));
-    answer(&world, System::Mini, &on, fault, || {
+    answer(&world, &on, fault, refuse, || {
         Ok(match act(&world, &asked)? {
             Ok(mut said) => {
                 said["errcode"] = json!(0);
                 said["errmsg"] = json!("ok");
                 Json(said).into_response()
             }
-            Err(Failure(errcode, errmsg)) => mini_error(errcode, &errmsg),
+            Err(Failure(errcode, errmsg)) => wrong(errcode, &errmsg),
         })
     })
     .await
+}
+
+/// An error inside HTTP 200, as every one of them ends (facts: wechat-mini-program.md, head).
+fn wrong(errcode: i64, errmsg: &str) -> Response {
+    Json(json!({"errcode": errcode, "errmsg": format!("{errmsg} rid: 5f5f5f5f-00000000-00000000")}))
+        .into_response()
+}
+
+fn refuse(why: Refused) -> Response {
+    match why {
+        Refused::TooMany => wrong(45011, "api minute-quota reach limit, must slower, retry next minute"),
+        Refused::Busy | Refused::NotEnough => wrong(-1, "system error"),
+        Refused::TokenExpired => wrong(42001, "access_token expired"),
+    }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::refunds::fate;
 pub(crate) use self::signing::Keys;
-use crate::answer::{On, System, answer};
+use crate::answer::{On, Refused, answer};
 use crate::credentials::credentials;
 use crate::fault::{Endpoint, Fault};
 use crate::sealed::seal;
@@ -93,10 +93,26 @@ async fn play(
         return keys.signed(&world.clock, &call.headers, refusal, None);
     }
     let fault = world.dial.ask(endpoint, key);
-    answer(world, System::Pay, &call.on, fault, || {
+    let refuse = |why| keys.signed(&world.clock, &call.headers, refusal(why), None);
+    answer(world, &call.on, fault, refuse, || {
         Ok(keys.signed(&world.clock, &call.headers, act(world)?, fault))
     })
     .await
+}
+
+/// facts: wechat-pay.md 9.
+fn refusal(why: Refused) -> Reply {
+    match why {
+        Refused::TooMany => {
+            Reply::error(StatusCode::TOO_MANY_REQUESTS, "FREQUENCY_LIMITED", "频率限制，请稍后再试")
+        }
+        Refused::NotEnough => {
+            Reply::error(StatusCode::FORBIDDEN, "NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
+        }
+        Refused::Busy | Refused::TokenExpired => {
+            Reply::error(StatusCode::INTERNAL_SERVER_ERROR, "SYSTEM_ERROR", "系统异常，请用相同参数重新调用")
+        }
+    }
 }
 
 /// The query must name the merchant (facts: wechat-pay.md 6).

@@ -24,7 +24,7 @@ use windlass_engine::{Clock, Timestamp};
 
 use self::event::{Event, Fact};
 use self::state::State;
-use self::step::{Agenda, Step};
+use self::step::{Agenda, Lane, Lanes, Step};
 use crate::config::{Callbacks, Config, Pace};
 use crate::draw::draw;
 use crate::fault::Dial;
@@ -38,14 +38,14 @@ pub(crate) struct World {
     /// Real time for which a call without an answer is held.
     pub(crate) no_answer: Duration,
     inner: Mutex<Inner>,
-    /// The agenda has a new first step, or somebody can be called back now.
-    changed: Notify,
+    /// An agenda has a new first step.
+    changed: Lanes<Notify>,
 }
 
 struct Inner {
     state: State,
     journal: Journal,
-    agenda: Agenda,
+    agendas: Lanes<Agenda>,
     callbacks: Callbacks,
 }
 
@@ -69,9 +69,9 @@ impl World {
                 state.apply(&event, config.seed, &config.pace, |_, _| {});
             })?,
         };
-        let mut agenda = Agenda::default();
+        let mut agendas = Lanes::<Agenda>::default();
         state.dues(config.seed, &config.pace, |at, step| {
-            agenda.add(at, step);
+            agendas.of_mut(step.lane()).add(at, step);
         });
         Ok(Self {
             clock: config.clock.clone(),
@@ -79,19 +79,23 @@ impl World {
             pace: config.pace,
             dial: Dial::new(config.seed, config.faults),
             no_answer: config.no_answer,
-            inner: Mutex::new(Inner { state, journal, agenda, callbacks: config.callbacks.clone() }),
-            changed: Notify::new(),
+            inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
+            changed: Lanes::default(),
         })
     }
 
     /// Looks at the world and changes it in one piece.
     pub(crate) fn act<T>(&self, act: impl FnOnce(&mut Scene<'_>) -> T) -> T {
-        let mut scene = Scene { world: self, now: self.clock.now(), inner: self.lock(), hurry: false };
+        // The lock first: events are then written in the order of their times.
+        let inner = self.lock();
+        let mut scene = Scene { world: self, now: self.clock.now(), inner, hurry: Lanes::default() };
         let done = act(&mut scene);
-        let hurry = scene.hurry;
-        drop(scene);
-        if hurry {
-            self.changed.notify_one();
+        let Scene { inner, hurry, .. } = scene;
+        drop(inner);
+        for lane in [Lane::Happen, Lane::Tell] {
+            if *hurry.of(lane) {
+                self.changed.of(lane).notify_one();
+            }
         }
         done
     }
@@ -108,9 +112,9 @@ impl World {
     pub(crate) fn call_back_to(&self, callbacks: Callbacks) {
         let mut inner = self.lock();
         inner.callbacks = callbacks;
-        inner.agenda.unpark(self.clock.now());
+        inner.agendas.of_mut(Lane::Tell).unpark(self.clock.now());
         drop(inner);
-        self.changed.notify_one();
+        self.changed.of(Lane::Tell).notify_one();
     }
 
     /// Where a notice goes; without an address it waits for one.
@@ -122,7 +126,7 @@ impl World {
         let mut inner = self.lock();
         let address = of(&inner.callbacks).cloned();
         if address.is_none() {
-            inner.agenda.park(step);
+            inner.agendas.of_mut(step.lane()).park(step);
         }
         address
     }
@@ -132,23 +136,23 @@ impl World {
         self.lock().journal = Journal::Closed;
     }
 
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.lock().agenda.next_due()
+    pub(crate) fn next_due(&self, lane: Lane) -> Option<Timestamp> {
+        self.lock().agendas.of(lane).next_due()
     }
 
-    pub(crate) fn take_due(&self) -> Option<Step> {
+    pub(crate) fn take_due(&self, lane: Lane) -> Option<Step> {
         let now = self.clock.now();
-        self.lock().agenda.take_due(now)
+        self.lock().agendas.of_mut(lane).take_due(now)
     }
 
     pub(crate) fn put_back(&self, at: Timestamp, step: Step) {
-        self.lock().agenda.put_back(at, step);
-        self.changed.notify_one();
+        self.lock().agendas.of_mut(step.lane()).put_back(at, step);
+        self.changed.of(step.lane()).notify_one();
     }
 
     /// Waits until there may be something new to do.
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    pub(crate) async fn changed(&self, lane: Lane) {
+        self.changed.of(lane).notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -162,7 +166,8 @@ pub(crate) struct Scene<'a> {
     world: &'a World,
     now: Timestamp,
     inner: MutexGuard<'a, Inner>,
-    hurry: bool,
+    /// Which agendas have a new first step.
+    hurry: Lanes<bool>,
 }
 
 impl Scene<'_> {
@@ -177,19 +182,20 @@ impl Scene<'_> {
     /// Makes a fact of it.
     pub(crate) fn record(&mut self, fact: Fact) -> Result<(), Unrecorded> {
         let event = Event { at: self.now, fact };
-        let Inner { state, journal, agenda, .. } = &mut *self.inner;
+        let Inner { state, journal, agendas, .. } = &mut *self.inner;
         journal.append(&event).map_err(|error: io::Error| {
             tracing::error!(%error, "an event could not be written to the journal");
             Unrecorded
         })?;
         state.apply(&event, self.world.seed, &self.world.pace, |at, step| {
-            self.hurry |= agenda.add(at, step);
+            let lane = step.lane();
+            *self.hurry.of_mut(lane) |= agendas.of_mut(lane).add(at, step);
         });
         Ok(())
     }
 
     /// A step was taken: it is off the agenda unless the state asks for it again.
     pub(crate) fn forget(&mut self, step: Step) {
-        self.inner.agenda.forget(step);
+        self.inner.agendas.of_mut(step.lane()).forget(step);
     }
 }

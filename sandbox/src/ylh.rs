@@ -21,7 +21,7 @@ use axum::{Form, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{On, Refusal, System, answer, envelope};
+use crate::answer::{On, Refusal, Refused, answer, envelope, refused};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::sealed::{base64, jwt, open_jwt};
@@ -78,7 +78,7 @@ async fn token(
         return refused_token(StatusCode::BAD_REQUEST, "invalid_grant");
     }
     let fault = world.dial.ask(Endpoint::YlhToken, ours.client_id);
-    answer(&world, System::Ylh, &on, fault, || {
+    answer(&world, &on, fault, refuse, || {
         let lifetime = world.pace.ylh_token;
         let token = jwt(&secret(&world), &json!({"exp": (world.clock.now() + lifetime).secs()}));
         Ok(Json(json!({
@@ -131,7 +131,15 @@ async fn play(
         return StatusCode::BAD_REQUEST.into_response();
     };
     let fault = world.dial.ask(endpoint, &key(&asked));
-    answer(&world, System::Ylh, &on, fault, || Ok(Json(envelope(act(&world, &asked)?)).into_response())).await
+    answer(&world, &on, fault, refuse, || Ok(Json(envelope(act(&world, &asked)?)).into_response())).await
+}
+
+fn refuse(why: Refused) -> Response {
+    match why {
+        // Neither yes nor no (facts: ylh.md 4, outcome classes).
+        Refused::Busy => Json(envelope(Ok(json!(false)))).into_response(),
+        why => refused(why),
+    }
 }
 
 /// A required text field.

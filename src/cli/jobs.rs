@@ -79,7 +79,8 @@ impl Enqueue {
     pub async fn run(self, api: &Api) -> anyhow::Result<Said> {
         let payload = if self.payload == "-" { from_stdin()? } else { self.payload };
         let payload: Value = serde_json::from_str(&payload).context("the payload is not JSON")?;
-        let mut body = Map::from_iter([("kind".to_owned(), json!(self.kind)), ("payload".to_owned(), payload)]);
+        let mut body =
+            Map::from_iter([("kind".to_owned(), json!(self.kind)), ("payload".to_owned(), payload)]);
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
                 body.insert(key.to_owned(), value);

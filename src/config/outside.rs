@@ -4,10 +4,12 @@
 //! problem everywhere: half an account is a slip and no wish for the sandbox. Whether the credentials are right
 //! only the outside can tell.
 
+use windlass_jobs::mini_program::MiniProgramSettings;
+use windlass_jobs::notifications::mail::{MailSettings, MailTls};
 use windlass_jobs::outside::Secret;
 use windlass_jobs::payments::wechat_pay::{MerchantKey, PlatformKeys, WechatPaySettings};
 use windlass_jobs::suppliers::haier::HaierSettings;
-use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhSettings};
+use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhPaths, YlhSettings};
 
 use super::Env;
 use super::environment::Environment;
@@ -48,8 +50,8 @@ pub struct Outside {
     /// `WECHAT_PAY_APIV3_KEY`; may be set besides: `WECHAT_PAY_BASE_URL`, and both of
     /// `WECHAT_PAY_PUBLIC_KEY_ID` and `WECHAT_PAY_PUBLIC_KEY`.
     pub wechat_pay: Option<WechatPaySettings>,
-    /// See [`MiniProgramAccount`].
-    pub mini_program: Option<MiniProgramAccount>,
+    /// `WECHAT_APPID`, `WECHAT_SECRET`; may be set besides: `WECHAT_BASE_URL`.
+    pub mini_program: Option<MiniProgramSettings>,
     /// See [`MailAccount`].
     pub mail: Option<MailAccount>,
 }
@@ -64,23 +66,12 @@ pub struct YlhAccount {
     pub callbacks: CallbackKeys,
 }
 
-/// `WECHAT_APPID`, `WECHAT_SECRET`; may be set besides: `WECHAT_BASE_URL`.
-#[derive(Clone, Debug)]
-pub struct MiniProgramAccount {
-    pub appid: String,
-    pub secret: Secret,
-    pub base_url: Option<String>,
-}
-
-/// `EMAIL_HOST`, `DEFAULT_FROM_EMAIL`; may be set besides: `EMAIL_PORT`, `EMAIL_USE_TLS`, and both of
+/// `EMAIL_HOST`; may be set besides: `EMAIL_PORT`, `EMAIL_USE_TLS` or `EMAIL_USE_SSL`, and both of
 /// `EMAIL_HOST_USER` and `EMAIL_HOST_PASSWORD`.
 #[derive(Clone, Debug)]
 pub struct MailAccount {
-    pub host: String,
-    pub port: u16,
-    /// STARTTLS. False: the server is near and the line is plain.
-    pub use_tls: bool,
-    pub login: Option<(String, Secret)>,
+    pub settings: MailSettings,
+    /// `DEFAULT_FROM_EMAIL`.
     pub from: String,
 }
 
@@ -119,17 +110,22 @@ fn haier(env: &mut Environment, mode: Env) -> Option<HaierSettings> {
 
 fn ylh(env: &mut Environment, mode: Env) -> Option<YlhAccount> {
     let mut group = Group::new(env, mode, "YLH");
-    let mut settings = YlhSettings::default();
-    settings.client_id = group.needs("YLH_CLIENT_ID");
-    settings.client_password = group.needs("YLH_CLIENT_PASSWORD").into();
-    settings.username = group.needs("YLH_USERNAME");
-    settings.password = group.needs("YLH_PASSWORD").into();
-    settings.source_system = group.needs("YLH_SOURCE_SYSTEM");
-    settings.shop_name = group.needs("YLH_SHOP_NAME");
-    settings.seller_code = group.needs("YLH_SELLER_CODE");
-    settings.paths.auth = group.url("YLH_AUTH_URL", &settings.paths.auth);
-    settings.paths.order = group.url("YLH_ORDER_URL", &settings.paths.order);
-    settings.paths.stock = group.url("YLH_STOCK_URL", &settings.paths.stock);
+    let default = YlhSettings::default();
+    let settings = YlhSettings {
+        client_id: group.needs("YLH_CLIENT_ID"),
+        client_password: group.needs("YLH_CLIENT_PASSWORD").into(),
+        username: group.needs("YLH_USERNAME"),
+        password: group.needs("YLH_PASSWORD").into(),
+        source_system: group.needs("YLH_SOURCE_SYSTEM"),
+        shop_name: group.needs("YLH_SHOP_NAME"),
+        seller_code: group.needs("YLH_SELLER_CODE"),
+        paths: YlhPaths {
+            auth: group.url("YLH_AUTH_URL", &default.paths.auth),
+            order: group.url("YLH_ORDER_URL", &default.paths.order),
+            stock: group.url("YLH_STOCK_URL", &default.paths.stock),
+        },
+        ..default
+    };
     let app_key = group.needs("YLH_CALLBACK_APP_KEY");
     let secret = Secret::from(group.needs("YLH_CALLBACK_SECRET"));
     let old = group.may("YLH_CALLBACK_SECRET_OLD").map(Secret::from);
@@ -181,19 +177,19 @@ fn wechat_pay(env: &mut Environment, mode: Env) -> Option<WechatPaySettings> {
     group.finish(settings)
 }
 
-fn mini_program(env: &mut Environment, mode: Env) -> Option<MiniProgramAccount> {
+fn mini_program(env: &mut Environment, mode: Env) -> Option<MiniProgramSettings> {
     let mut group = Group::new(env, mode, "the mini-program");
-    let account = MiniProgramAccount {
+    let default = MiniProgramSettings::default();
+    let settings = MiniProgramSettings {
         appid: group.needs("WECHAT_APPID"),
         secret: group.needs("WECHAT_SECRET").into(),
-        base_url: group.may_url("WECHAT_BASE_URL"),
+        base_url: group.url("WECHAT_BASE_URL", &default.base_url),
+        ..default
     };
-    group.finish(account)
+    group.finish(settings)
 }
 
 fn mail(env: &mut Environment, mode: Env) -> Option<MailAccount> {
-    /// The ports of submission and of plain SMTP.
-    const PORTS: (u16, u16) = (587, 25);
     let mut group = Group::new(env, mode, "e-mail");
     let (host, from) = (group.needs("EMAIL_HOST"), group.needs("DEFAULT_FROM_EMAIL"));
     let (user, password) = (group.may("EMAIL_HOST_USER"), group.may("EMAIL_HOST_PASSWORD"));
@@ -203,10 +199,24 @@ fn mail(env: &mut Environment, mode: Env) -> Option<MailAccount> {
         _ => {}
     }
     let port = group.env.parsed("EMAIL_PORT", "a port");
-    let use_tls = group.env.flag("EMAIL_USE_TLS").unwrap_or(true);
-    let port = port.unwrap_or(if use_tls { PORTS.0 } else { PORTS.1 });
-    let login = user.zip(password.map(Secret::from));
-    group.finish(MailAccount { host, port, use_tls, login, from })
+    let (use_tls, use_ssl) = (group.env.flag("EMAIL_USE_TLS"), group.env.flag("EMAIL_USE_SSL"));
+    if (use_tls, use_ssl) == (Some(true), Some(true)) {
+        group.env.problem("EMAIL_USE_SSL", "EMAIL_USE_TLS is set too: STARTTLS or TLS from the start?");
+    }
+    // The ports by convention: submission, TLS from the start, plain.
+    let (tls, usual_port) = match (use_tls, use_ssl) {
+        (_, Some(true)) => (MailTls::Implicit, 465),
+        (Some(false), _) => (MailTls::None, 25),
+        _ => (MailTls::StartTls, 587),
+    };
+    let settings = MailSettings {
+        host,
+        port: port.unwrap_or(usual_port),
+        tls,
+        credentials: user.zip(password.map(Secret::from)),
+        ..MailSettings::default()
+    };
+    group.finish(MailAccount { settings, from })
 }
 
 /// One system's variables while they are read.
@@ -252,15 +262,11 @@ impl<'e> Group<'e> {
     }
 
     fn url(&mut self, name: &'static str, default: &str) -> String {
-        self.may_url(name).unwrap_or_else(|| default.to_owned())
-    }
-
-    fn may_url(&mut self, name: &'static str) -> Option<String> {
-        let url = self.may(name)?;
+        let Some(url) = self.may(name) else { return default.to_owned() };
         if !["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
             self.env.problem(name, "an address begins with https:// or http://");
         }
-        Some(url.trim_end_matches('/').to_owned())
+        url.trim_end_matches('/').to_owned()
     }
 
     /// The account, when the group is complete; otherwise says what is wrong, if anything is.

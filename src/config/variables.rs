@@ -154,8 +154,9 @@ pub const VARIABLES: &[Variable] = &[
     plain(MiniProgram, "WECHAT_BASE_URL", "https://api.weixin.qq.com", "The interface's address"),
     plain(Mail, "EMAIL_HOST", "", "The SMTP server"),
     plain(Mail, "DEFAULT_FROM_EMAIL", "", "The sender"),
-    plain(Mail, "EMAIL_PORT", "587, or 25 without TLS", "Its port"),
+    plain(Mail, "EMAIL_PORT", "587, 465 with EMAIL_USE_SSL, 25 without either", "Its port"),
     plain(Mail, "EMAIL_USE_TLS", "true", "STARTTLS"),
+    plain(Mail, "EMAIL_USE_SSL", "false", "TLS from the start"),
     plain(Mail, "EMAIL_HOST_USER", "", "The account, where the server asks for one"),
     secret(Mail, "EMAIL_HOST_PASSWORD", "", "Its password"),
 ];

@@ -16,9 +16,8 @@ use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 
 pub use generated::generate;
+pub use windlass_jobs::orders::LINES_MAX;
 
-/// Lines of one order; the platform's own bound.
-pub const LINES_MAX: usize = 1_000;
 /// Rejected rows that are listed one by one; the rest is only counted.
 pub const REJECTED_LISTED_MAX: usize = 10_000;
 

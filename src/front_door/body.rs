@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
     pub fn parse(text: &'a [u8]) -> Result<Self, Problem> {
         serde_json::from_slice(text).map_err(|e| {
             if e.is_data() {
-                let fault = Fault::at("", e.to_string());
+                let fault = Fault::at("", without_place(&e));
                 Problem::new(Kind::Invalid, "The body is not the object that is asked for.")
                     .faults(vec![fault])
             } else {
@@ -135,7 +135,7 @@ fn broken(e: &serde_json::Error) -> Problem {
 }
 
 /// serde_json's message; its line and column are told apart or mean nothing inside a field.
-fn without_place(e: &serde_json::Error) -> String {
+pub fn without_place(e: &serde_json::Error) -> String {
     let text = e.to_string();
     text.rfind(" at line ").map_or(text.clone(), |at| text[..at].to_owned())
 }
@@ -176,6 +176,21 @@ const FIELDS_MAX: usize = 32;
 
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The one name in a path.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // What is no text in UTF-8 names nothing.
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(e) => Err(Problem::new(Kind::NoSuchRoute, format!("{}.", e.body_text()))),
+        }
+    }
+}
 
 /// Query parameters, with a problem for those that do not fit.
 pub struct Params<T>(pub T);

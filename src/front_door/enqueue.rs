@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use windlass_engine::store::{ENVELOPE_BYTES_MAX, Enqueued};
-use windlass_engine::{AcceptedBy, JobId, NewJob, State, Timestamp};
+use windlass_engine::{AcceptedBy, JobId, NewJob, State};
 use windlass_jobs::outbox::Put;
 
 use self::plan::{Named, Planned};
@@ -21,6 +21,7 @@ use super::{Door, FrontDoor};
 
 pub mod batch;
 pub mod plan;
+pub mod wanted;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -86,7 +87,7 @@ async fn come_late(door: &FrontDoor, planned: Planned) -> Result<Accepted, Probl
         Named::ById | Named::ByKey => find(door, &planned.job.id).await?,
     };
     match before {
-        Some(before) => again(planned.name, &planned.job, &before),
+        Some(before) => again(&planned, &before),
         None => Err(Problem::new(Kind::Invalid, "The times do not hold together.").faults(planned.late)),
     }
 }
@@ -103,10 +104,8 @@ async fn by_carrier(door: &FrontDoor, planned: Vec<At<Planned>>) -> Vec<At<Resul
     let mut answers = Vec::with_capacity(planned.len());
     for ((at, planned), stored) in planned.into_iter().zip(stored) {
         let answer = match stored {
-            Enqueued::New => Ok(Accepted::New(Receipt::of(&planned.job, door.clock.now()))),
-            Enqueued::Exists { fingerprint, .. } => {
-                same_id(door, planned.name, &planned.job, fingerprint.as_deref()).await
-            }
+            Enqueued::New => Ok(Accepted::New(Receipt::of(&planned.job))),
+            Enqueued::Exists { fingerprint, .. } => same_id(door, &planned, fingerprint.as_deref()).await,
             Enqueued::Duplicate { of } => duplicate(door, &planned.job, of).await,
             Enqueued::Full => Err(Problem::new(
                 Kind::Full,
@@ -136,7 +135,7 @@ async fn by_ledger(door: &FrontDoor, mut planned: Vec<At<Planned>>) -> Vec<At<Re
     };
     planned.retain(|(at, planned)| match known.remove(&planned.job.id) {
         Some(before) => {
-            answers.push((*at, again(planned.name, &planned.job, &Found::Carrier(Box::new(before)))));
+            answers.push((*at, again(planned, &Found::Carrier(Box::new(before)))));
             false
         }
         None => true,
@@ -151,10 +150,8 @@ async fn by_ledger(door: &FrontDoor, mut planned: Vec<At<Planned>>) -> Vec<At<Re
     };
     for ((at, planned), put) in planned.into_iter().zip(puts) {
         let answer = match put {
-            Put::New => Ok(Accepted::New(Receipt::of(&planned.job, door.clock.now()))),
-            Put::Exists { fingerprint } => {
-                same_id(door, planned.name, &planned.job, fingerprint.as_deref()).await
-            }
+            Put::New => Ok(Accepted::New(Receipt::of(&planned.job))),
+            Put::Exists { fingerprint } => same_id(door, &planned, fingerprint.as_deref()).await,
             Put::Duplicate { of } => duplicate(door, &planned.job, of).await,
         };
         answers.push((at, answer));
@@ -168,24 +165,23 @@ fn all_refused(planned: &[At<Planned>], problem: impl Fn() -> Problem) -> Vec<At
 
 async fn same_id(
     door: &FrontDoor,
-    name: Named,
-    job: &NewJob,
+    planned: &Planned,
     fingerprint: Option<&str>,
 ) -> Result<Accepted, Problem> {
+    let (name, job) = (planned.name, &planned.job);
     if fingerprint.is_none() || fingerprint != job.envelope.fingerprint.as_deref() {
         return Err(other_body(name, &job.id));
     }
     match find(door, &job.id).await? {
-        Some(before) => again(name, job, &before),
+        Some(before) => again(planned, &before),
         // It ended and was pruned in between.
-        None => Ok(Accepted::Again(
-            Receipt { state: State::Completed, ..Receipt::of(job, door.clock.now()) },
-            name,
-        )),
+        None if name == Named::ByKey => Ok(Accepted::Again(Receipt::of(job), name)),
+        None => Ok(Accepted::Again(Receipt { state: State::Completed, ..Receipt::of(job) }, name)),
     }
 }
 
-fn again(name: Named, job: &NewJob, before: &Found) -> Result<Accepted, Problem> {
+fn again(planned: &Planned, before: &Found) -> Result<Accepted, Problem> {
+    let (name, job) = (planned.name, &planned.job);
     let envelope = before.envelope();
     if envelope.fingerprint.is_none() || envelope.fingerprint != job.envelope.fingerprint {
         return Err(other_body(name, &job.id));
@@ -193,7 +189,7 @@ fn again(name: Named, job: &NewJob, before: &Found) -> Result<Accepted, Problem>
     let mut receipt = Receipt::from(before);
     if name == Named::ByKey {
         // The key's promise is the same answer, not the newest state.
-        receipt.state = state_at_first(job.run_at, before.created_at());
+        receipt.state = planned.due.state_at(before.created_at());
     }
     Ok(Accepted::Again(receipt, name))
 }
@@ -201,7 +197,7 @@ fn again(name: Named, job: &NewJob, before: &Found) -> Result<Accepted, Problem>
 async fn duplicate(door: &FrontDoor, job: &NewJob, of: JobId) -> Result<Accepted, Problem> {
     let receipt = match find(door, &of).await? {
         Some(holder) => Receipt::from(&holder),
-        None => Receipt { id: of, ..Receipt::of(job, door.clock.now()) },
+        None => Receipt { id: of, ..Receipt::of(job) },
     };
     Ok(Accepted::Duplicate(receipt))
 }
@@ -214,19 +210,14 @@ fn other_body(name: Named, id: &JobId) -> Problem {
     Problem::new(Kind::OtherBody, detail)
 }
 
-/// A job's state in the moment that it was accepted.
-fn state_at_first(run_at: Option<Timestamp>, created_at: Timestamp) -> State {
-    if run_at.is_some_and(|at| at > created_at) { State::Scheduled } else { State::Ready }
-}
-
 impl Receipt {
-    fn of(job: &NewJob, now: Timestamp) -> Self {
+    fn of(job: &NewJob) -> Self {
         Self {
             id: job.id.clone(),
             kind: job.envelope.kind.clone(),
             queue: job.queue.clone(),
             priority: job.priority,
-            state: state_at_first(job.run_at, now),
+            state: if job.run_at.is_some() { State::Scheduled } else { State::Ready },
         }
     }
 

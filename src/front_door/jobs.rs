@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State as Given};
+use axum::extract::{FromRequestParts, State as Given};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use windlass_engine::store::{Acted, Action, Filter, JobView, LIST_ROWS_MAX};
 use windlass_engine::{AcceptedBy, JobId, NewJob, State, Unique};
 
-use super::body::Params;
+use super::body::{Named, Params};
 use super::found::{Found, find, must_find, no_such_job};
 use super::problem::{Fault, Kind, Problem};
 use super::{Door, FrontDoor};
@@ -37,11 +37,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let missing = |what: String| Problem::new(Kind::NoSuchJob, what);
-        let Path(text) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|e| missing(format!("This is no job's id: {e}.")))?;
-        JobId::parse(text).map(Self).map_err(|e| missing(format!("{e}.")))
+        let Named(text) = Named::from_request_parts(parts, state).await?;
+        JobId::parse(text).map(Self).map_err(|e| Problem::new(Kind::NoSuchJob, format!("{e}.")))
     }
 }
 
@@ -80,14 +77,22 @@ pub async fn show(
 async fn ended(door: &FrontDoor, id: &JobId) {
     let mut pause = LOOK_EVERY;
     loop {
-        match find(door, id).await {
-            Ok(Some(found)) if !found.state().is_terminal() => {}
-            Ok(_) | Err(_) => return,
+        if is_over(door, id).await {
+            return;
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 3 / 2).min(LOOK_EVERY_MAX),
             () = door.closing.cancelled() => return,
         }
+    }
+}
+
+/// Also true of a job that nobody knows or can ask for. Reads no payload: this is asked often.
+async fn is_over(door: &FrontDoor, id: &JobId) -> bool {
+    match door.store.states(vec![id.clone()]).await.map(|states| states.into_iter().next().flatten()) {
+        Ok(Some(state)) => state.is_terminal(),
+        Ok(None) => find(door, id).await.ok().flatten().is_none_or(|found| found.state().is_terminal()),
+        Err(_) => true,
     }
 }
 
@@ -211,13 +216,17 @@ async fn act(door: &FrontDoor, action: Action, id: JobId) -> Result<Response, Pr
             Kind::NotApplicable,
             format!("The job is {}; {}.", state.as_str(), applies_to(action)),
         )),
-        Some(Acted::Missing) => match find(door, &id).await? {
-            Some(_) => Err(Problem::new(
+        Some(Acted::Missing) => Err(match find(door, &id).await? {
+            Some(found) if found.state().is_terminal() => Problem::new(
+                Kind::NotApplicable,
+                "The job is dead, and its queue has forgotten it: it can only be retried.",
+            ),
+            Some(_) => Problem::new(
                 Kind::NotHandedOver,
                 "The ledger has the job and its queue does not yet: try again in a moment.",
-            )),
-            None => Err(no_such_job(&id)),
-        },
+            ),
+            None => no_such_job(&id),
+        }),
         None => Err(Problem::internal(anyhow::anyhow!("an action on one job had no answer"))),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use windlass_engine::{AcceptedBy, JobKind, JobTable, Priority};
 
 use super::Door;
+use super::body::without_place;
 use super::problem::Fault;
 
 /// Faults of one payload that are collected; a payload of a megabyte can hold very many.
@@ -87,7 +88,8 @@ impl Kind {
                 .collect());
         }
         // A schema cannot say everything that the type demands: what does not decode here would be dead later.
-        (self.unique_key)(raw).map_err(|e| vec![Fault::at("/payload", format!("is no {}: {e}", self.name))])
+        (self.unique_key)(raw)
+            .map_err(|e| vec![Fault::at("/payload", format!("is no {}: {}", self.name, without_place(&e)))])
     }
 
     fn told(&self) -> Value {

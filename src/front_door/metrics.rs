@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use windlass_engine::State;
 use windlass_engine::gate::HoldReason;
 use windlass_engine::store::QueueStats;
+use windlass_jobs::effect::effects_in_doubt;
 
 use super::Door;
 use super::queues::WORKER_BEAT_AGE_MAX;
@@ -37,6 +38,9 @@ pub async fn scrape(Given(door): Given<Door>) -> Response {
     }
     if let Ok(workers) = door.store.workers(WORKER_BEAT_AGE_MAX).await {
         metrics::gauge!("windlass_workers").set(workers.len() as f64);
+    }
+    if let Ok(in_doubt) = effects_in_doubt(&door.ledger).await {
+        metrics::gauge!("windlass_effects_in_doubt").set(in_doubt as f64);
     }
     ([(header::CONTENT_TYPE, TEXT)], (door.metrics)()).into_response()
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State as Given};
+use axum::extract::State as Given;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Counts, QueueAudit, QueueStats, WorkerBeat};
 
-use super::body::{Fields, read};
+use super::body::{Fields, Named, must_be_json, read};
 use super::problem::{Fault, Kind, Problem};
 use super::{Door, FrontDoor};
 
@@ -29,7 +29,7 @@ pub async fn list(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
 /// `POST /v1/queues/{queue}/pause` with `{reason?, by?}` or nothing.
 pub async fn pause(
     Given(door): Given<Door>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
@@ -43,7 +43,7 @@ pub async fn pause(
 }
 
 /// `POST /v1/queues/{queue}/resume`
-pub async fn resume(Given(door): Given<Door>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
+pub async fn resume(Given(door): Given<Door>, Named(name): Named) -> Result<Json<Value>, Problem> {
     known(&door, &name).await?;
     door.store.pause(&name, None).await?;
     door.record("queue.resume", &name, "").await;
@@ -163,7 +163,7 @@ fn asked_pause(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Pau
     let mut faults = Vec::new();
     let (mut by, mut reason) = (None, None);
     if !text.trim_ascii().is_empty() {
-        super::body::must_be_json(headers)?;
+        must_be_json(headers)?;
         let mut fields = Fields::parse(text)?;
         by = fields.take::<String>("by", &mut faults);
         reason = fields.take::<String>("reason", &mut faults);

@@ -35,6 +35,11 @@ pub const METRICS: &[Metric] = &[
     counter("windlass_jobs_finished_total", "Attempts that ended, by outcome"),
     histogram("windlass_job_run_seconds", "How long an attempt ran"),
     histogram("windlass_job_wait_seconds", "From due to started"),
+    counter("windlass_jobs_fenced_out_total", "Ends that came too late: another worker held the job"),
+    counter("windlass_jobs_lease_lost_total", "Jobs that a worker lost while it ran them"),
+    counter("windlass_jobs_reaped_total", "Jobs put back after their worker died"),
+    counter("windlass_jobs_poisoned_total", "Jobs that outlived too many workers"),
+    counter("windlass_jobs_pruned_total", "Ended jobs that were forgotten"),
     gauge("windlass_queue_jobs", "Jobs by queue and state"),
     gauge("windlass_queue_oldest_ready_seconds", "How long the oldest ready job has waited"),
     gauge("windlass_queue_gate", "1 for what holds the queue back"),
@@ -58,6 +63,12 @@ pub const METRICS: &[Metric] = &[
     counter("windlass_order_moves_total", "Orders that moved to a state"),
     counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
     counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),
+    counter(
+        "windlass_refunds_not_enough_total",
+        "Refunds that wait because the merchant's balance is too low",
+    ),
+    counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
+    counter("windlass_notifications_total", "Messages to customers, by what became of them"),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
     counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),
     counter("windlass_outbox_lost_total", "Jobs that the carrier lost and the ledger gave again"),
@@ -73,6 +84,7 @@ pub const METRICS: &[Metric] = &[
         "windlass_wechat_probe_signatures_total",
         "Signatures by which WeChat Pay tests whether we verify",
     ),
+    counter("windlass_wechat_unknown_states_total", "Trade states of WeChat Pay that are not known"),
     // The front door.
     counter("windlass_http_requests_total", "Requests answered, by route and status"),
     histogram("windlass_http_request_seconds", "From request to answer"),
@@ -112,8 +124,50 @@ pub(super) fn describe() {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use super::*;
+
+    /// Calls `see` with the text of every Rust file under `folder`.
+    fn each_file(folder: &Path, see: &mut dyn FnMut(&str)) {
+        for item in std::fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            if path.is_dir() {
+                each_file(&path, see);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                see(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_that_the_code_tells_is_in_the_table_under_its_kind() {
+        let macros = [
+            ("counter!(", MetricKind::Counter),
+            ("gauge!(", MetricKind::Gauge),
+            ("histogram!(", MetricKind::Histogram),
+        ];
+        let (mut seen, mut unknown) = (0, BTreeSet::new());
+        for folder in ["src", "engine/src", "jobs/src"] {
+            each_file(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut |code| {
+                for (call, kind) in macros {
+                    for rest in code.split(call).skip(1) {
+                        let quoted = rest.trim_start().strip_prefix('"');
+                        let Some(name) = quoted.and_then(|quoted| quoted.split('"').next()) else { continue };
+                        if !name.starts_with("windlass_") {
+                            continue;
+                        }
+                        seen += 1;
+                        if !METRICS.iter().any(|metric| metric.name == name && metric.kind == kind) {
+                            unknown.insert(format!("{name} ({kind:?})"));
+                        }
+                    }
+                }
+            });
+        }
+        assert!(seen > 5, "the code tells {seen} metrics: is it still read?");
+        assert_eq!(unknown, BTreeSet::new(), "told, but not in METRICS");
+    }
 
     #[test]
     fn a_name_is_told_once_and_says_its_kind_and_unit() {

@@ -4,15 +4,13 @@
 use metrics::{counter, gauge};
 use windlass_engine::Timestamp;
 
-/// Memory pages of every platform that Linux's `statm` is read on here; others would tell too little.
-const PAGE_BYTES: f64 = 4_096.0;
 /// `USER_HZ`: the unit of `/proc/self/stat`, a constant of the Linux interface.
 const TICKS_PER_S: u64 = 100;
 
 pub(super) fn tell(started_at: Timestamp) {
     gauge!("process_start_time_seconds").set(started_at.micros() as f64 / 1e6);
-    if let Some(pages) = resident_pages() {
-        gauge!("process_resident_memory_bytes").set(pages as f64 * PAGE_BYTES);
+    if let Some(kib) = resident_kib() {
+        gauge!("process_resident_memory_bytes").set(kib as f64 * 1_024.0);
     }
     if let Some(ticks) = cpu_ticks() {
         counter!("process_cpu_seconds_total").absolute(ticks / TICKS_PER_S);
@@ -22,8 +20,10 @@ pub(super) fn tell(started_at: Timestamp) {
     }
 }
 
-fn resident_pages() -> Option<u64> {
-    std::fs::read_to_string("/proc/self/statm").ok()?.split_whitespace().nth(1)?.parse().ok()
+fn resident_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Time on the processor, for the program and in the kernel.

@@ -28,21 +28,21 @@ pub(crate) struct Acks {
 }
 
 enum Message {
-    Ended(Box<Settlement>, Option<&'static str>),
+    Ended { settlement: Box<Settlement>, in_outbox: bool },
     Close,
 }
 
 impl Acks {
-    pub(crate) fn ended(&self, settlement: Settlement, kind: Option<&'static str>) {
+    pub(crate) fn ended(&self, settlement: Settlement, in_outbox: bool) {
         // The acker ends only after the last attempt has.
-        let _ = self.send.send(Message::Ended(Box::new(settlement), kind));
+        let _ = self.send.send(Message::Ended { settlement: Box::new(settlement), in_outbox });
     }
 
     /// A delivery that never began.
     pub(crate) fn give_back(&self, delivery: &Delivery) {
         self.hands.unbuffer();
         let (id, token) = (delivery.id.clone(), delivery.token);
-        self.ended(Settlement { id, token, end: End::Released, outage: false, notes: None }, None);
+        self.ended(Settlement { id, token, end: End::Released, outage: false, notes: None }, false);
     }
 
     pub(super) fn close(&self) {
@@ -62,18 +62,18 @@ pub(super) fn start(
     let task = tokio::spawn(async move {
         let mut batch = Vec::with_capacity(SETTLE_MAX);
         while messages.recv_many(&mut batch, SETTLE_MAX).await > 0 {
-            let (mut ended, mut kinds, mut close) = (Vec::with_capacity(batch.len()), Vec::new(), false);
+            let (mut ended, mut in_outbox, mut close) = (Vec::with_capacity(batch.len()), Vec::new(), false);
             for message in batch.drain(..) {
                 match message {
-                    Message::Ended(settlement, kind) => {
+                    Message::Ended { settlement, in_outbox: here } => {
                         ended.push(*settlement);
-                        kinds.push(kind);
+                        in_outbox.push(here);
                     }
                     Message::Close => close = true,
                 }
             }
             if !ended.is_empty() {
-                acker.settle(ended, kinds).await;
+                acker.settle(ended, in_outbox).await;
             }
             if close {
                 return;
@@ -91,7 +91,7 @@ struct Acker {
 }
 
 impl Acker {
-    async fn settle(&self, ended: Vec<Settlement>, kinds: Vec<Option<&'static str>>) {
+    async fn settle(&self, ended: Vec<Settlement>, in_outbox: Vec<bool>) {
         let keys: Vec<_> = ended.iter().map(|one| (one.id.clone(), one.token)).collect();
         let states: Vec<_> = ended.iter().map(|one| terminal_state(&one.end)).collect();
         match self.settle_until_taken(ended).await {
@@ -102,11 +102,11 @@ impl Acker {
                         .increment(fenced as u64);
                 }
                 if let Some(on_ended) = &self.on_ended {
-                    let done = answers.iter().zip(&states).zip(keys.iter().zip(kinds));
+                    let done = answers.iter().zip(&states).zip(keys.iter().zip(in_outbox));
                     let told: Vec<_> = done
                         .filter(|((answer, _), _)| **answer == Settled::Done)
-                        .filter_map(|((_, state), ((id, _), kind))| {
-                            state.map(|state| EndedJob { id: id.clone(), kind, state })
+                        .filter_map(|((_, state), ((id, _), in_outbox))| {
+                            state.map(|state| EndedJob { id: id.clone(), state, in_outbox })
                         })
                         .collect();
                     if !told.is_empty() {

@@ -180,12 +180,12 @@ impl Store for SqliteStore {
         Ok(answer.await.map_err(|_| stopped())??.take())
     }
 
-    async fn settle(&self, _queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
+    async fn settle(&self, queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let endings = settle::prepare(settlements)?;
-        self.write(move |desk| settle::settle(desk, &endings)).await
+        let (queue, endings) = (queue.to_owned(), settle::prepare(settlements)?);
+        self.write(move |desk| settle::settle(desk, &queue, &endings)).await
     }
 
     async fn renew(&self, _queue: &str, held: Vec<Held>, lease: Duration) -> Result<Renewed, StoreError> {

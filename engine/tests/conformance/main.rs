@@ -35,6 +35,8 @@ mod leases;
 #[cfg(test)]
 mod lists;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod reserves;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use windlass_engine::Timestamp;
 
 /// Lines of one order.
-pub const LINES_MAX: usize = 500;
+pub const LINES_MAX: usize = 1_000;
 /// Units of one line.
 pub const QUANTITY_MAX: i64 = 100_000;
 /// Fen of one unit and of one order: a billion yuan.
@@ -28,7 +28,7 @@ pub struct Order {
     pub placed_at: Option<String>,
     pub customer: Customer,
     pub address: Address,
-    #[schemars(length(min = 1, max = 500))]
+    #[schemars(length(min = 1, max = 1000))]
     pub lines: Vec<OrderLine>,
     /// What the customer pays: the lines' quantity x (unit price - discount), added up.
     #[schemars(range(min = 1, max = 100_000_000_000_i64))]

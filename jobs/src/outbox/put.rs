@@ -148,14 +148,15 @@ pub(super) async fn refuse(
     Ok(())
 }
 
-/// Live again and to be handed over again.
-pub(super) async fn revive(conn: &mut AnyConnection, id: &str) -> Result<bool, LedgerError> {
+/// Live again and to be handed over again, not before `look_at_us` of wall time.
+pub(super) async fn revive(conn: &mut AnyConnection, id: &str, look_at_us: i64) -> Result<bool, LedgerError> {
     let done = sqlx::query(
-        "UPDATE outbox SET state = 'live', ended_at = NULL, reason = NULL, handed_at = NULL, look_at = 0 \
+        "UPDATE outbox SET state = 'live', ended_at = NULL, reason = NULL, handed_at = NULL, look_at = $2 \
          WHERE id = $1 AND state <> 'live' AND (unique_key IS NULL OR NOT EXISTS (SELECT 1 FROM outbox AS other \
          WHERE other.kind = outbox.kind AND other.unique_key = outbox.unique_key AND other.state = 'live'))",
     )
     .bind(id)
+    .bind(look_at_us)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)

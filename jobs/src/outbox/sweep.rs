@@ -146,7 +146,7 @@ impl Relay {
         let mut tx = self.ledger.begin().await?;
         let conn = tx.conn();
         for id in &revived {
-            put::revive(conn, id).await?;
+            put::revive(conn, id, 0).await?;
         }
         let text = "UPDATE outbox SET seen_at = $1, look_at = $2 WHERE id IN";
         put::each_slice(conn, text, &seen, &[now.micros(), next_look]).await?;

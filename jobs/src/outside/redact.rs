@@ -33,6 +33,7 @@ const TELLING: [&str; 18] = [
 ];
 /// Values shorter than this many characters are too common to be struck out wherever they stand.
 const HIDDEN_CHARS_MIN: usize = 2;
+const JWT_BYTES_MIN: usize = 20;
 
 /// `text` without secrets and personal data, in one line of at most [`DETAIL_BYTES_MAX`] bytes.
 pub fn redact(text: &str, hide: &[String]) -> String {
@@ -90,24 +91,33 @@ fn after_value(text: &str, to_end_of_line: bool) -> (&str, &str) {
     (opening, &value[end.unwrap_or(value.len())..])
 }
 
-/// Strikes out mobile numbers (11 digits, 13.. to 19..) and JWTs (`eyJ..`), wherever they stand.
+/// Strikes out mobile numbers (11 digits, 13.. to 19..), mail addresses and JWTs (`eyJ..`), wherever they stand.
 fn strike_runs(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    let in_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let in_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
     while let Some(start) = rest.find(in_run) {
         let (before, run) = rest.split_at(start);
         let (run, after) = run.split_at(run.find(|c| !in_run(c)).unwrap_or(run.len()));
         out.push_str(before);
-        out.push_str(if is_mobile(run) || (run.len() > 20 && run.starts_with("eyJ")) { STRUCK } else { run });
+        let is_telling =
+            is_mobile(run) || is_mail(run) || (run.len() > JWT_BYTES_MIN && run.starts_with("eyJ"));
+        out.push_str(if is_telling { STRUCK } else { run });
         rest = after;
     }
     out.push_str(rest);
     out
 }
 
+fn is_mail(run: &str) -> bool {
+    run.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'))
+}
+
+/// With or without the country's number.
 fn is_mobile(run: &str) -> bool {
-    let run = run.trim_matches(['.', '-', '_']).as_bytes();
+    let run = run.trim_matches(['.', '-', '_', '@', '+']);
+    let run = run.strip_prefix("86").filter(|rest| rest.trim_start_matches('-').len() == 11).unwrap_or(run);
+    let run = run.trim_start_matches('-').as_bytes();
     run.len() == 11
         && run.iter().all(u8::is_ascii_digit)
         && run.first() == Some(&b'1')
@@ -134,6 +144,8 @@ mod tests {
     fn phones_and_known_names_are_struck_out_and_numbers_stay() {
         let seen = redact("张三 13000000001 SO.20260105.000001 号码13000000002。", &["张三".into()]);
         assert_eq!(seen, "*** *** SO.20260105.000001 号码***。");
+        assert_eq!(redact("+86-13000000001 8613000000001 SO+8", &[]), "*** *** SO+8");
+        assert_eq!(redact("550 <someone@customer.example>: no", &[]), "550 <***>: no");
         assert_eq!(redact("eyJhbGciOiJIUzUxMiJ9.e30.abc", &[]), "***");
     }
 

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use windlass_engine::Clock;
@@ -6,7 +7,7 @@ use windlass_jobs::outside::Fault;
 use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
 
 use crate::script::{Reply, Request, Script, json, status};
-use crate::{IMPATIENT, START, http, tokens};
+use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN: &str = r#"{"expires_at":1767583600,"expires_in":3600,"token":"TOKEN"}"#;
 
@@ -21,7 +22,7 @@ fn haier(server: &Script, clock: &Clock) -> Haier {
         seller_password: "PW-S".into(),
         customer_password: "PW-C".into(),
         token_timeout: Duration::from_secs(5),
-        call_timeout: IMPATIENT,
+        call_timeout: CALL_TIMEOUT,
         ..Default::default()
     };
     Haier::new(http(clock), tokens(clock), settings)
@@ -148,38 +149,28 @@ async fn success_false_is_told_apart_by_its_text() {
 
 #[tokio::test]
 async fn fifty_refused_callers_fetch_one_token() {
-    let server = Script::new(|request| match (request.path(), request.header("authorization")) {
-        ("/oauth2/auth", _) => json(TOKEN),
-        ("/oauth2/token", _) => status(500, ""),
-        (_, "TOKEN") => status(401, "expired"),
-        _ => json(envelope("[]")),
+    let was_asked = AtomicBool::new(false);
+    let server = Script::new(move |request| match request.path() {
+        "/oauth2/auth" if was_asked.swap(true, Ordering::SeqCst) => json(TOKEN.replace("TOKEN", "FRESH")),
+        "/oauth2/auth" => json(TOKEN),
+        _ if request.header("authorization") == "FRESH" => json(envelope("[]")),
+        _ => status(401, "expired"),
     })
     .await;
-    let clock = Clock::by_hand(START);
-    let haier = haier(&server, &clock);
-    let fresh = Script::new({
-        let refused = std::sync::atomic::AtomicBool::new(false);
-        move |request: &Request| match request.path() {
-            "/oauth2/auth" if refused.swap(true, std::sync::atomic::Ordering::SeqCst) => {
-                json(TOKEN.replace("TOKEN", "FRESH"))
-            }
-            "/oauth2/auth" => json(TOKEN),
-            _ if request.header("authorization") == "FRESH" => json(envelope("[]")),
-            _ => status(401, "expired"),
-        }
-    })
-    .await;
-    let storm = self::haier(&fresh, &clock);
-    let all = futures_util::future::join_all((0..50).map(|_| storm.balance())).await;
+    let haier = haier(&server, &Clock::by_hand(START));
+    let all = futures_util::future::join_all((0..50).map(|_| haier.balance())).await;
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(
-        fresh.requests_to("/oauth2/auth").len(),
+        server.requests_to("/oauth2/auth").len(),
         2,
         "the first token, and one for all who were refused"
     );
+}
 
-    // A token that is refused even when fresh is asked for once more, and then it is an alarm.
-    let error = haier.balance().await.unwrap_err();
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_is_an_alarm() {
+    let server = server(|_| status(401, "expired")).await;
+    let error = haier(&server, &Clock::by_hand(START)).balance().await.unwrap_err();
     assert_eq!(error.fault, Fault::Misconfigured { code: "http_401".into() });
     assert_eq!(server.requests_to("/oauth2/auth").len(), 2);
 }
@@ -187,7 +178,7 @@ async fn fifty_refused_callers_fetch_one_token() {
 #[tokio::test]
 async fn the_other_token_address_is_tried_when_the_first_does_not_serve() {
     let server = Script::new(|request| match request.path() {
-        "/oauth2/auth" => status(404, "no"),
+        "/oauth2/auth" => status(500, "no"),
         "/oauth2/token" => json(r#"{"data":{"access_token":"T2"},"expires_in":3600}"#),
         _ => json(envelope("[]")),
     })
@@ -198,7 +189,11 @@ async fn the_other_token_address_is_tried_when_the_first_does_not_serve() {
 
 #[tokio::test]
 async fn a_wrong_secret_is_an_alarm_and_is_not_shown() {
-    let server = Script::new(|_| status(401, r#"{"error":"bad secret FAKE_SECRET"}"#)).await;
+    let server = Script::new(|request| match request.path() {
+        "/oauth2/auth" => status(401, r#"{"error":"bad secret FAKE_SECRET"}"#),
+        _ => status(404, "no such address"),
+    })
+    .await;
     let error = haier(&server, &Clock::by_hand(START)).balance().await.unwrap_err();
     assert_eq!((error.call, &error.fault), ("token", &Fault::Misconfigured { code: "http_401".into() }));
     assert!(!error.to_string().contains("FAKE_SECRET"));

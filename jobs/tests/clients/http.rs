@@ -4,10 +4,10 @@ use windlass_engine::Clock;
 use windlass_jobs::outside::{Answer, BODY_BYTES_MAX, Call, Fault, OutsideError, System};
 
 use crate::script::{Reply, Script, json, nobody, status};
-use crate::{IMPATIENT, START, http};
+use crate::{CALL_TIMEOUT, START, http};
 
 fn calls() -> [Call; 2] {
-    [Call::read(System::Haier, "try", IMPATIENT), Call::write(System::Haier, "try", IMPATIENT)]
+    [Call::read(System::Haier, "try", CALL_TIMEOUT), Call::write(System::Haier, "try", CALL_TIMEOUT)]
 }
 
 async fn exchange(url: &str, call: &Call) -> Result<Answer, OutsideError> {

@@ -8,7 +8,7 @@ use windlass_engine::Clock;
 use windlass_jobs::notifications::mail::{Mail, MailSettings, MailTls, Mailer};
 use windlass_jobs::outside::{Fault, OutsideError};
 
-use crate::{IMPATIENT, START};
+use crate::{CALL_TIMEOUT, START};
 
 /// What the server says at a step: a line, or nothing more.
 #[derive(Clone, Copy)]
@@ -92,7 +92,7 @@ fn mailer(port: u16) -> Mailer {
         port,
         tls: MailTls::None,
         credentials: Some(("shop".into(), "MAILPW".into())),
-        step_timeout: IMPATIENT,
+        step_timeout: CALL_TIMEOUT,
         ..Default::default()
     };
     Mailer::new(settings, Clock::by_hand(START))

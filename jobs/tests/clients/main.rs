@@ -7,6 +7,7 @@ mod script;
 mod haier;
 mod http;
 mod mail;
+mod measures;
 mod mini_program;
 mod wechat_pay;
 mod wechat_vectors;
@@ -21,8 +22,9 @@ use windlass_jobs::token::{MemoryShelf, Tokens};
 
 /// 2026-01-05 10:00:00 in Beijing.
 const START: Timestamp = Timestamp::from_secs(1_767_578_400);
-/// How long a call waits for a server that keeps silent.
-const IMPATIENT: Duration = Duration::from_millis(300);
+/// How long a call waits: short enough for the tests in which the server keeps silent, long enough for a busy
+/// machine in all others.
+const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn http(clock: &Clock) -> Http {
     Http::new(&HttpSettings::default(), clock.clone()).unwrap()

@@ -10,7 +10,7 @@ use windlass_jobs::mini_program::{
 use windlass_jobs::outside::Fault;
 
 use crate::script::{Reply, Request, Script, json, nobody, status};
-use crate::{IMPATIENT, START, http, tokens};
+use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN_PATH: &str = "/cgi-bin/stable_token";
 const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
@@ -21,7 +21,7 @@ fn mini_at(url: &str) -> MiniProgram {
         appid: "wxfake0000000001".into(),
         secret: "FAKE_SECRET".into(),
         token_timeout: Duration::from_secs(5),
-        call_timeout: IMPATIENT,
+        call_timeout: CALL_TIMEOUT,
     };
     let clock = Clock::by_hand(START);
     MiniProgram::new(http(&clock), tokens(&clock), settings)

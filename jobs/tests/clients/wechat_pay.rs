@@ -9,13 +9,13 @@ use windlass_engine::Clock;
 use windlass_jobs::money::Fen;
 use windlass_jobs::outside::{Fault, OutsideError};
 use windlass_jobs::payments::wechat_pay::{
-    BillAnswer, BillKind, BillLink, CloseAnswer, Distrust, DownloadError, Event, MerchantKey, NoticeContent,
-    PaymentRef, PlatformKeys, Refund, RefundRequest, RefundStatus, Refused, TradeState, WechatPay,
-    WechatPaySettings,
+    BillAnswer, BillKind, BillLink, CLOCK_WINDOW, CloseAnswer, Distrust, DownloadError, Event, MerchantKey,
+    NoticeContent, PaymentRef, PlatformKeys, Refund, RefundRequest, RefundStatus, Refused, TradeState,
+    WechatPay, WechatPaySettings,
 };
 
 use crate::script::{Reply, Request, Script, json, nobody, status};
-use crate::{IMPATIENT, START, http};
+use crate::{CALL_TIMEOUT, START, http};
 
 pub const MERCHANT_PKCS8: &str = include_str!("keys/merchant_pkcs8.pem");
 const MERCHANT_PKCS1: &str = include_str!("keys/merchant_pkcs1.pem");
@@ -29,7 +29,7 @@ const NONCE: &str = "CBNONCE0000000000000000000000001";
 const TRANSACTION: &str = r#"{"appid":"wxfake0000000001","mchid":"1900000001","out_trade_no":"T20260105000001",
     "transaction_id":"4200000000202601050000000001","trade_state":"SUCCESS","success_time":"2026-01-05T10:00:00+08:00",
     "payer":{"openid":"oFAKE"},"amount":{"total":199998,"payer_total":199998,"currency":"CNY"}}"#;
-const REFUND: &str = r#"{"refund_id":"50300000000202601050000000001","out_refund_no":"T20260105000001-R1",
+pub const REFUND: &str = r#"{"refund_id":"50300000000202601050000000001","out_refund_no":"T20260105000001-R1",
     "transaction_id":"4200000000202601050000000001","out_trade_no":"T20260105000001","channel":"ORIGINAL",
     "create_time":"2026-01-05T10:59:57+08:00","status":"PROCESSING",
     "amount":{"total":199998,"refund":100,"payer_total":199998,"payer_refund":100,"currency":"CNY"}}"#;
@@ -44,13 +44,13 @@ fn pay_with(url: &str, platform_keys: BTreeMap<String, String>, clock: &Clock) -
         api_v3_key: API_V3_KEY.into(),
         platform_keys,
         answer_with_key: None,
-        call_timeout: IMPATIENT,
-        bill_timeout: IMPATIENT,
+        call_timeout: CALL_TIMEOUT,
+        bill_timeout: CALL_TIMEOUT,
     };
     WechatPay::new(http(clock), settings).unwrap()
 }
 
-fn pay(url: &str) -> WechatPay {
+pub fn pay(url: &str) -> WechatPay {
     let keys = [(SERIAL.to_owned(), PLATFORM_CERTIFICATE.to_owned())].into();
     pay_with(url, keys, &Clock::by_hand(START))
 }
@@ -67,9 +67,20 @@ fn wechat_headers(body: &str) -> [(&'static str, String); 4] {
 }
 
 /// An answer signed by WeChat.
-fn signed(code: u16, body: &str) -> Reply {
+pub fn signed(code: u16, body: &str) -> Reply {
     let headers = wechat_headers(body);
     headers.into_iter().fold(status(code, body), |reply, (name, value)| reply.with(name, value))
+}
+
+/// An answer signed wrongly on purpose, and marked so.
+pub fn probe() -> Reply {
+    match signed(200, REFUND) {
+        Reply::Answer { status, mut headers, body } => {
+            headers[3].1 = format!("WECHATPAY/SIGNTEST/{}", headers[3].1);
+            Reply::Answer { status, headers, body }
+        }
+        other => other,
+    }
 }
 
 fn refusal(code: u16, error: &str) -> Reply {
@@ -185,15 +196,7 @@ async fn an_answer_that_cannot_be_trusted_is_no_answer() {
         other => other,
     };
     let unsigned = json(REFUND);
-    let probe = signed(200, REFUND).with("x", "y");
-    let probe = match probe {
-        Reply::Answer { status, mut headers, body } => {
-            headers[3].1 = format!("WECHATPAY/SIGNTEST/{}", headers[3].1);
-            Reply::Answer { status, headers, body }
-        }
-        other => other,
-    };
-    for reply in [changed, unsigned, probe] {
+    for reply in [changed, unsigned, probe()] {
         let server = Script::new({
             let reply = reply.clone();
             move |_| reply.clone()
@@ -357,7 +360,7 @@ async fn a_callback_is_read_only_when_it_is_wechats_and_ours() {
     assert!(matches!(receive("PAYSCORE.USER", TRANSACTION).await, Err(Refused::UnknownEvent(_))));
     assert!(matches!(receive("REFUND.CLOSED", "[]").await, Err(Refused::Unreadable(_))));
     let body = callback("TRANSACTION.SUCCESS", TRANSACTION);
-    let late = pay.verify_callback(&callback_headers(&body), body.as_bytes(), START + IMPATIENT * 1001).await;
+    let late = pay.verify_callback(&callback_headers(&body), body.as_bytes(), START + CLOCK_WINDOW).await;
     assert_eq!(late, Err(Refused::Distrusted(Distrust::Stale)));
 }
 
@@ -410,4 +413,15 @@ async fn a_bill_counts_only_when_its_bytes_are_those_of_its_hash() {
         assert_eq!(fault(reply, 4).await, Fault::Unavailable);
     }
     assert_eq!(fault(json("bill"), 3).await, Fault::Refused { code: "too_long".into() });
+}
+
+#[tokio::test]
+async fn where_the_shops_time_runs_faster_the_window_is_wider() {
+    let keys = [(SERIAL.to_owned(), PLATFORM_CERTIFICATE.to_owned())].into();
+    let pay = pay_with(&nobody().await, keys, &Clock::scaled(START, 100.0));
+    let body = callback("TRANSACTION.SUCCESS", TRANSACTION);
+    let headers = callback_headers(&body);
+    assert!(pay.verify_callback(&headers, body.as_bytes(), START + CLOCK_WINDOW * 99).await.is_ok());
+    let late = pay.verify_callback(&headers, body.as_bytes(), START + CLOCK_WINDOW * 100).await;
+    assert_eq!(late, Err(Refused::Distrusted(Distrust::Stale)));
 }

@@ -9,7 +9,7 @@ use windlass_jobs::suppliers::ylh::{
 };
 
 use crate::script::{Reply, Request, Script, json, nobody, status};
-use crate::{IMPATIENT, START, http, tokens};
+use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN: &str = r#"{"access_token":"FAKE-ACCESS","token_type":"bearer","expires_in":7200,"scope":"all"}"#;
 const TOKEN_PATH: &str = "/auth/oauth/token";
@@ -31,7 +31,7 @@ fn ylh_at(auth: &str, url: &str) -> Ylh {
         shop_name: "测试旗舰店".into(),
         seller_code: "8800000000".into(),
         token_timeout: Duration::from_secs(5),
-        call_timeout: IMPATIENT,
+        call_timeout: CALL_TIMEOUT,
         ..Default::default()
     };
     let clock = Clock::by_hand(START);

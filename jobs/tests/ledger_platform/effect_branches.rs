@@ -237,6 +237,7 @@ async fn a_call_of_another_process_is_waited_for_while_it_may_live() {
     for effect in [MAIL, Effect { key: "k-2", ..UPLOAD }] {
         die_while_telling(&there, effect).await;
         let calls = Calls::default();
+        let mut waits = 0;
         let ended = loop {
             match calls.run(&here, effect, Ok(Asked::NeverHeard), Ok("up")).await {
                 Err(error @ EffectError::BeingTold { .. }) => {
@@ -245,10 +246,12 @@ async fn a_call_of_another_process_is_waited_for_while_it_may_live() {
                         panic!("waiting for another attempt is not an attempt")
                     };
                     place.clock.sleep(after).await;
+                    waits += 1;
                 }
                 ended => break ended.unwrap(),
             }
         };
+        assert!(waits > 0, "the other one was taken for dead at once");
         match effect.kind {
             EffectKind::MailSend => assert!(matches!(ended, Ended::InDoubt { .. }), "{ended:?}"),
             _ => assert_eq!((ended, calls.seen()), (done("up"), (1, 1))),

@@ -8,12 +8,18 @@ use std::time::Duration;
 use crate::place::Place;
 use proptest::prelude::*;
 use tokio::sync::Notify;
-use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, Repeat, perform};
+use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, Repeat, effects_about, perform};
 use windlass_jobs::ledger::{Ledger, TIMELINE_ROWS_MAX, timeline};
 use windlass_jobs::outside::{Fault, OutsideError, System};
 
 /// Long enough for a call that answers at once, short enough to wait for a dead caller.
-const TELL_TIME_MAX: Duration = Duration::from_millis(60);
+const TELL_TIME_MAX: Duration = Duration::from_millis(150);
+
+/// Looks that a late rival takes for the call of the other one; it may never come.
+const LATE_LOOKS_MAX: u32 = 50;
+
+/// Looks for which a slow call takes its time: longer than a commit.
+const SLOW_LOOKS: u32 = 150;
 
 /// How one call goes, as the test decides and the caller cannot know.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +53,16 @@ struct Step {
     fate: Fate,
     asking: Asking,
     elsewhere: bool,
-    /// Another attempt at the same time, in this process or in another one.
-    rival: Option<(Fate, bool)>,
+    /// Another attempt meanwhile.
+    rival: Option<Rival>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rival {
+    fate: Fate,
+    elsewhere: bool,
+    /// Comes when the other attempt has begun its call, which then takes its time; else at the same moment.
+    late: bool,
 }
 
 /// The outside: counts what happened, and knows keys again where the kind says so.
@@ -76,6 +90,7 @@ impl Outside {
         effect: Effect<'_>,
         fate: Fate,
         asking: Asking,
+        slow: bool,
     ) -> Option<Result<Ended<String>, EffectError>> {
         let died = Notify::new();
         let fault = |fault| Err(OutsideError::new(System::Ylh, "test", fault, ""));
@@ -89,7 +104,9 @@ impl Outside {
             }
         };
         let tell = || async {
-            tokio::task::yield_now().await;
+            for _ in 0..if slow { SLOW_LOOKS } else { 0 } {
+                effects_about(ledger, effect.about).await.unwrap();
+            }
             let after = match fate {
                 Fate::Answered => true,
                 Fate::Cut { after } | Fate::Unavailable { after } | Fate::Died { after } => after,
@@ -122,7 +139,7 @@ impl Outside {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        1 => Just(Fate::Answered),
+        3 => Just(Fate::Answered),
         2 => Just(Fate::NotSent),
         1 => Just(Fate::Throttled),
         1 => Just(Fate::Misconfigured),
@@ -135,7 +152,12 @@ fn fate() -> impl Strategy<Value = Fate> {
 fn step() -> impl Strategy<Value = Step> {
     let asking =
         prop_oneof![3 => Just(Asking::Honest), 1 => Just(Asking::CannotTell), 1 => Just(Asking::Fails)];
-    (fate(), asking, any::<bool>(), proptest::option::of((fate(), any::<bool>())))
+    let rival = (fate(), any::<bool>(), any::<bool>()).prop_map(|(fate, elsewhere, late)| Rival {
+        fate,
+        elsewhere,
+        late,
+    });
+    (fate(), asking, any::<bool>(), proptest::option::of(rival))
         .prop_map(|(fate, asking, elsewhere, rival)| Step { fate, asking, elsewhere, rival })
 }
 
@@ -153,18 +175,26 @@ impl World {
     /// Runs the steps, then lets all go well until the effect has ended.
     async fn live_through(&self, effect: Effect<'_>, steps: &[Step]) -> Ended<String> {
         for step in steps {
-            let first = self.outside.attempt(self.at(step.elsewhere), effect, step.fate, step.asking);
+            let slow = step.rival.is_some_and(|rival| rival.late);
+            let first = self.outside.attempt(self.at(step.elsewhere), effect, step.fate, step.asking, slow);
             match step.rival {
                 None => drop(first.await),
-                Some((fate, elsewhere)) => {
-                    let rival = self.outside.attempt(self.at(elsewhere), effect, fate, step.asking);
+                Some(rival) => {
+                    let ledger = self.at(rival.elsewhere);
+                    let rival = async {
+                        let mut looks = if rival.late { LATE_LOOKS_MAX } else { 0 };
+                        while looks > 0 && effects_about(ledger, effect.about).await.unwrap().is_empty() {
+                            looks -= 1;
+                        }
+                        self.outside.attempt(ledger, effect, rival.fate, step.asking, false).await
+                    };
                     let _ = tokio::join!(first, rival);
                 }
             }
         }
         let limit = tokio::time::timeout(Duration::from_secs(20), async {
             loop {
-                match self.outside.attempt(&self.here, effect, Fate::Answered, Asking::Honest).await {
+                match self.outside.attempt(&self.here, effect, Fate::Answered, Asking::Honest, false).await {
                     Some(Ok(ended)) => return ended,
                     Some(Err(EffectError::BeingTold { .. })) => tokio::task::yield_now().await,
                     other => panic!("nothing fails any more, and yet: {other:?}"),
@@ -185,8 +215,14 @@ fn whatever_fails_the_outside_counts_each_effect_once() {
         World { here: open().await.unwrap(), there: open().await.unwrap(), outside: Outside::default() }
     });
     let case = AtomicU64::new(0);
-    let kinds = proptest::sample::select(EffectKind::ALL.to_vec());
-    proptest!(ProptestConfig::with_cases(96), |(kind in kinds, steps in proptest::collection::vec(step(), 0..7))| {
+    let kinds = prop_oneof![
+        2 => Just(EffectKind::UploadShipping),
+        1 => Just(EffectKind::MailSend),
+        1 => Just(EffectKind::WechatRefund),
+    ];
+    // The seed of a failure is printed; nothing is written beside the sources.
+    let config = ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(kind in kinds, steps in proptest::collection::vec(step(), 0..7))| {
         let key = format!("{}:{}", kind.name(), case.fetch_add(1, Ordering::Relaxed));
         let effect = Effect { kind, key: &key, about: &key };
         let ended = runtime.block_on(world.live_through(effect, &steps));

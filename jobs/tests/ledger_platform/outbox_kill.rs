@@ -1,6 +1,6 @@
 //! A process that accepts jobs is killed: what it had answered for is kept.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn child_that_accepts_until_it_is_killed() {
             for n in 0_u64.. {
                 let name = format!("p{producer}-{n}");
                 ledger.accept(vec![job(&name)]).await.unwrap();
-                println!("answered {name}");
+                writeln!(std::io::stdout(), "answered {name}").unwrap();
             }
         })
     });

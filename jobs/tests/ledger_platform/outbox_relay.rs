@@ -83,9 +83,9 @@ async fn a_running_relay_hands_over_as_soon_as_a_job_is_accepted() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(relay(&ledger, &store).run(stop.clone()));
     assert_eq!(run_one(&store, completed).await.as_str(), "before");
+    let began = place.clock.wall();
     for n in 0..20 {
         let name = format!("j{n}");
-        let began = place.clock.wall();
         if n % 2 == 0 {
             accept(&ledger, &[&name]).await;
         } else {
@@ -94,9 +94,12 @@ async fn a_running_relay_hands_over_as_soon_as_a_job_is_accepted() {
             tx.commit().await.unwrap();
         }
         assert_eq!(run_one(&store, completed).await.as_str(), name);
-        let took = place.clock.wall().since(began);
-        assert!(took < Duration::from_millis(700), "woken, not found by a look every second: {took:?}");
     }
+    let took = place.clock.wall().since(began);
+    assert!(
+        took < Duration::from_secs(10),
+        "woken, not found by looks of which each is a second apart: {took:?}"
+    );
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
 }
@@ -127,7 +130,7 @@ async fn a_wiped_carrier_gets_every_unfinished_job_again_and_no_finished_one() {
     );
     // And the dead one when somebody wants it again, although the carrier has forgotten it.
     assert!(ledger.revive(&id("dead")).await.unwrap());
-    assert_eq!(relay(&ledger, &wiped).hand_over_all().await.unwrap().taken, 1);
+    hand_over_until(&ledger, &wiped, &["dead"]).await;
 }
 
 #[tokio::test]
@@ -194,6 +197,26 @@ async fn a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger() {
 }
 
 #[tokio::test]
+async fn the_relay_does_not_bury_a_job_while_it_is_being_revived() {
+    let place = Place::new();
+    let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
+    accept(&ledger, &["a"]).await;
+    relay(&ledger, &store).hand_over_all().await.unwrap();
+    ledger.died(vec![run_one(&store, dead).await]).await.unwrap();
+    assert!(ledger.revive(&id("a")).await.unwrap());
+    relay(&ledger, &store).hand_over_all().await.unwrap();
+    store.act(Action::Retry, vec![id("a")]).await.unwrap();
+    let handed_over = async {
+        while ledger.outbox_job(&id("a")).await.unwrap().unwrap().handed_at.is_none() {
+            relay(&ledger, &store).hand_over_all().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), handed_over).await.expect("the grace ends");
+    assert_eq!(ledger.outbox_job(&id("a")).await.unwrap().unwrap().state, OutboxState::Live);
+    assert_eq!(states(&store, &["a"]).await, [Some(State::Ready)]);
+}
+
+#[tokio::test]
 async fn dead_jobs_are_forgotten_after_their_time() {
     let place = Place::new();
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
@@ -236,7 +259,7 @@ async fn a_key_that_another_job_holds_in_the_carrier_delays_and_does_not_lose() 
     hand_over_until(&ledger, &store, &["a"]).await;
 }
 
-/// Held-up rows are tried again after a second of wall time.
+/// Held-up and revived rows are tried again after a moment of wall time.
 async fn hand_over_until(ledger: &Ledger, store: &Arc<dyn Store>, ids: &[&str]) {
     let all_there = async {
         loop {

@@ -43,6 +43,8 @@ async fn an_accepted_job_comes_back_as_it_was_put() {
     put.deadline_at = Some(NOON + Duration::from_secs(60));
     ledger.accept(vec![put.clone()]).await.unwrap();
     let row = ledger.outbox_job(&id("a")).await.unwrap().unwrap();
+    // But for the mark by which its worker knows that the outbox wants to hear of its end.
+    put.envelope.in_outbox = true;
     assert_eq!(serde_json::to_value(&row.job).unwrap(), serde_json::to_value(&put).unwrap());
 }
 
@@ -103,4 +105,65 @@ async fn more_jobs_than_one_transaction_holds_are_all_accepted_in_order() {
         sqlx::query("SELECT id FROM outbox ORDER BY position, id").fetch_all(ledger.reads()).await.unwrap();
     let ids: Vec<String> = rows.iter().map(|row| row.get("id")).collect();
     assert_eq!(ids, (0..1_203).map(|n| format!("j{n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_cut_off_anywhere_is_undone_and_blocks_nobody() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    for n in 0..60_u32 {
+        let writing = tokio::spawn({
+            let ledger = ledger.clone();
+            async move {
+                let mut tx = ledger.begin().await.unwrap();
+                for event in 0.. {
+                    tx.event("SO-1", "state", &event.to_string(), &Value::Null).await.unwrap();
+                    tx.enqueue(&job(&format!("{n}-{event}"))).await.unwrap();
+                }
+            }
+        });
+        for _ in 0..n {
+            tokio::task::yield_now().await;
+        }
+        writing.abort();
+        assert!(writing.await.unwrap_err().is_cancelled());
+    }
+    let accepted = tokio::time::timeout(Duration::from_secs(10), ledger.accept(vec![job("after")])).await;
+    assert_eq!(accepted.expect("the writer is free").unwrap(), [Put::New]);
+    assert!(timeline(&ledger, "SO-1", 10, None).await.unwrap().events.is_empty());
+    let row = sqlx::query("SELECT COUNT(*) AS n FROM outbox").fetch_one(ledger.reads()).await.unwrap();
+    assert_eq!(row.get::<i64, _>("n"), 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_survived() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let mut tx = ledger.begin().await.unwrap();
+    let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(tx.conn()).await.unwrap();
+    drop(tx);
+    // SQLite answers "full" at this bound as it does when the disk is. The writer is one connection.
+    let bound = async |pages: i64| {
+        let mut tx = ledger.begin().await.unwrap();
+        let text = format!("PRAGMA max_page_count = {pages}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(tx.conn()).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    bound(pages + 8).await;
+    let mut kept = 0;
+    let refused = loop {
+        match ledger.accept((0..100).map(|n| job(&format!("j{kept}-{n}"))).collect()).await {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_unavailable(), "{refused:?}");
+    let rows = async || {
+        let row = sqlx::query("SELECT COUNT(*) AS n FROM outbox").fetch_one(ledger.reads()).await.unwrap();
+        row.get::<i64, _>("n")
+    };
+    assert_eq!(rows().await, kept * 100, "of what was refused nothing is stored");
+    bound(1_000_000).await;
+    ledger.accept(vec![job("after")]).await.unwrap();
+    assert_eq!(rows().await, kept * 100 + 1);
 }

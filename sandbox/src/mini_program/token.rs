@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 
-use super::{Failure, failure};
-use crate::answer::{On, System, answer, mini_error};
+use super::{Failure, failure, refuse, wrong};
+use crate::answer::{On, answer};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::sealed::hex_upper;
@@ -31,20 +31,20 @@ pub(super) async fn stable_token(
     body: Bytes,
 ) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
-        return mini_error(47001, "data format error");
+        return wrong(47001, "data format error");
     };
     let ours = credentials().mini_program;
     if asked["grant_type"] != json!("client_credential") {
-        return mini_error(40002, "invalid grant_type");
+        return wrong(40002, "invalid grant_type");
     }
     if asked["appid"] != json!(ours.appid) {
-        return mini_error(40013, "invalid appid");
+        return wrong(40013, "invalid appid");
     }
     if asked["secret"] != json!(ours.secret) {
-        return mini_error(40125, "invalid appsecret");
+        return wrong(40125, "invalid appsecret");
     }
     let fault = world.dial.ask(Endpoint::MiniToken, ours.appid);
-    answer(&world, System::Mini, &on, fault, || {
+    answer(&world, &on, fault, refuse, || {
         let forced = asked["force_refresh"] == json!(true);
         let MiniToken { token, expires_at } = world.act(|scene| current(scene, &world, forced))?;
         let expires_in = expires_at.since(world.clock.now()).as_secs();

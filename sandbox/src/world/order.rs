@@ -66,6 +66,10 @@ impl SupplierOrder {
         !matches!(self.stage, Stage::Refused | Stage::Cancelled)
     }
 
+    pub(crate) fn was_refused(&self) -> bool {
+        self.notices.iter().any(|owed| matches!(owed.about, About::Refused(_)))
+    }
+
     pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
             Fact::OrderConfirmed { .. } => {

@@ -71,3 +71,56 @@ fn split(order: &SupplierOrder) -> Vec<Vec<(Box<str>, u32)>> {
     }
     vec![first, second]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use windlass_engine::Timestamp;
+
+    use super::*;
+    use crate::config::Pace;
+    use crate::world::event::{Event, Fact, Line};
+    use crate::world::state::State;
+
+    fn order(so_id: &str, pieces: &[u32]) -> SupplierOrder {
+        let line = |(nth, qty): (usize, &u32)| Line {
+            code: format!("FAKE{nth}").into(),
+            qty: *qty,
+            received: 0,
+            returned: 0,
+            rejected: 0,
+        };
+        let lines = pieces.iter().enumerate().map(line).collect();
+        let mut state = State::default();
+        for fact in [
+            Fact::OrderAccepted { so_id: so_id.into(), online_no: so_id.into(), lines, amount_fen: 1 },
+            Fact::OrderShipped { so_id: so_id.into() },
+        ] {
+            state.apply(&Event { at: Timestamp::default(), fact }, 7, &Pace::default(), |_, _| {});
+        }
+        state.orders.get(so_id).unwrap().clone()
+    }
+
+    #[test]
+    fn the_parcels_hold_what_was_ordered_however_it_is_split() {
+        let mut counts = BTreeMap::new();
+        for nth in 0..100 {
+            let order = order(&format!("S{nth}"), &[3, 1, 80_995]);
+            let parcels = parcels(&order, 7);
+            *counts.entry(parcels.len()).or_insert(0) += 1;
+            let mut held: BTreeMap<&str, u32> = BTreeMap::new();
+            for (code, pieces) in parcels.iter().flat_map(|parcel| &parcel.contents) {
+                *held.entry(code).or_default() += pieces;
+            }
+            assert!(order.lines.iter().all(|line| held[line.code.as_ref()] == line.qty), "{parcels:?}");
+            assert!(parcels.iter().all(|parcel| parcel.bar_codes.len() <= BAR_CODES_MAX as usize));
+        }
+        assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn a_single_piece_is_not_split() {
+        assert!((0..100).all(|nth| parcels(&order(&format!("S{nth}"), &[1]), 7).len() == 1));
+    }
+}

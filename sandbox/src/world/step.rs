@@ -23,6 +23,50 @@ pub(crate) enum StepKind {
     RefundNotice,
 }
 
+/// Steps that only happen, and steps that somebody has to be told of. The second take time, and must not hold up the
+/// first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Happen,
+    Tell,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lanes<T> {
+    happen: T,
+    tell: T,
+}
+
+impl<T> Lanes<T> {
+    pub(crate) fn of(&self, lane: Lane) -> &T {
+        match lane {
+            Lane::Happen => &self.happen,
+            Lane::Tell => &self.tell,
+        }
+    }
+
+    pub(crate) fn of_mut(&mut self, lane: Lane) -> &mut T {
+        match lane {
+            Lane::Happen => &mut self.happen,
+            Lane::Tell => &mut self.tell,
+        }
+    }
+}
+
+impl Step {
+    pub(crate) fn lane(self) -> Lane {
+        match self.kind {
+            StepKind::OrderNotice | StepKind::PaymentNotice | StepKind::RefundNotice => Lane::Tell,
+            StepKind::Decide
+            | StepKind::Ship
+            | StepKind::Deliver
+            | StepKind::AnswerCancel
+            | StepKind::Pay
+            | StepKind::SettleRefund => Lane::Happen,
+        }
+    }
+}
+
 /// One step of one row; `nth` is the notice, `tries` makes each attempt a step of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Step {

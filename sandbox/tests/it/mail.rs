@@ -93,3 +93,22 @@ async fn a_message_over_the_bound_is_refused_and_the_talk_goes_on() {
     assert_eq!(talk.send(TEXT).await, 250);
     assert_eq!(shop.effect("mail.send").await, (1, 0));
 }
+
+#[tokio::test]
+async fn a_mail_that_was_taken_stays_taken_although_the_line_was_cut() {
+    let shop = Shop::open_with(|config| config.faults = windlass_sandbox::Faults::Storm).await;
+    let (mut kept, mut later, mut cut) = (0, 0, 0);
+    for nth in 0..80 {
+        let mut talk = Talk::with(&shop).await;
+        talk.say("EHLO shop").await;
+        talk.log_in(&shop).await;
+        match talk.send(&format!("Message-ID: <{nth}@shop>\r\n\r\nHello")).await {
+            250 => kept += 1,
+            421 | 451 => later += 1,
+            0 => cut += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(later > 0 && cut > 0, "{kept} {later} {cut}");
+    assert_eq!(shop.effect("mail.send").await, (kept + cut, 0));
+}

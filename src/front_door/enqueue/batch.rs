@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use windlass_engine::store::ENQUEUE_ITEMS_MAX;
 
 use super::accept;
@@ -21,6 +22,11 @@ use crate::front_door::problem::{Fault, Kind, Problem};
 
 /// Bytes of a batch.
 pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Batches in hand at once; more wait, unread.
+const BATCHES_AT_ONCE_MAX: usize = 4;
+/// Items planned between two pauses in which other requests get their turn.
+const ITEMS_IN_A_ROW_MAX: usize = 256;
+static BATCHES: Semaphore = Semaphore::const_new(BATCHES_AT_ONCE_MAX);
 /// NDJSON's two names.
 const NDJSON: [&str; 2] = ["application/x-ndjson", "application/ndjson"];
 
@@ -43,6 +49,7 @@ pub async fn enqueue_batch(
         let fault = Fault::of("Idempotency-Key", "give each item of a batch an id instead");
         return Err(Problem::new(Kind::Invalid, "One key cannot name many jobs.").faults(vec![fault]));
     }
+    let _turn = BATCHES.acquire().await.map_err(Problem::internal)?;
     let text = read_items(&headers, body).await?;
     let items = items(&headers, &text)?;
     if items.len() > ENQUEUE_ITEMS_MAX {
@@ -52,6 +59,9 @@ pub async fn enqueue_batch(
     let mut answers: Vec<Value> = vec![Value::Null; items.len()];
     let (mut at, mut planned) = (Vec::new(), Vec::new());
     for (n, item) in items.iter().enumerate() {
+        if n % ITEMS_IN_A_ROW_MAX == ITEMS_IN_A_ROW_MAX - 1 {
+            tokio::task::yield_now().await;
+        }
         match plan(&door, &headers, item) {
             Ok(one) => {
                 at.push(n);

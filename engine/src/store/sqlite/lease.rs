@@ -21,17 +21,17 @@ pub(super) fn renew(desk: &mut Desk, held: &[Held], until: Timestamp) -> Result<
         let live: Option<(i64, bool)> = desk
             .conn
             .prepare_cached(
-                "UPDATE job SET lease_at = MAX(lease_at, ?3)
-                 WHERE id = ?1 AND token = ?2 AND state = 2 AND lease_at >= ?4 RETURNING seq, cancelling",
+                "SELECT seq, cancelling FROM job WHERE id = ?1 AND token = ?2 AND state = 2 AND lease_at >= ?3",
             )?
-            .query_row(params![IdKey::from(id), token, until, desk.wall], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(params![IdKey::from(id), token, desk.wall], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((seq, cancelling)) = live else {
             renewed.lost.push((id.clone(), *token));
             continue;
         };
+        desk.conn
+            .prepare_cached("UPDATE job SET lease_at = MAX(lease_at, ?2) WHERE seq = ?1")?
+            .execute(params![seq, until])?;
         if let Some(notes) = notes {
             row::set_notes(&desk.conn, seq, notes)?;
         }

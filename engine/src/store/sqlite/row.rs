@@ -15,6 +15,7 @@ const FAULT_MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// An id as it is stored: the 16 bytes of a canonical UUID, else its text. SQLite holds no BLOB equal to a TEXT,
 /// so the two never meet.
+#[derive(Clone, Copy)]
 pub(super) struct IdKey<'a> {
     text: &'a str,
     uuid: Option<[u8; 16]>,

@@ -56,22 +56,38 @@ fn prepare_one(settlement: Settlement) -> Result<Ending, StoreError> {
     Ok(Ending { id, token, end, result: kept, follow_ups, outage, notes })
 }
 
-pub(super) fn settle(desk: &mut Desk, endings: &[Ending]) -> Result<Vec<Settled>, StoreError> {
-    endings.iter().map(|ending| settle_one(desk, ending)).collect()
+/// Ends deliveries of one queue; one of another queue is fenced out like any that is not held.
+pub(super) fn settle(desk: &mut Desk, queue: &str, endings: &[Ending]) -> Result<Vec<Settled>, StoreError> {
+    let Some(queue) = desk.queues.find(queue) else { return Ok(vec![Settled::FencedOut; endings.len()]) };
+    endings.iter().map(|ending| settle_one(desk, queue, ending)).collect()
 }
 
-fn settle_one(desk: &mut Desk, ending: &Ending) -> Result<Settled, StoreError> {
-    let queue = match &ending.end {
-        End::Completed { .. } => complete(desk, ending)?,
-        End::Retry { at, fault } => put_off(desk, ending, State::Retrying, *at, Some(fault))?,
-        End::Snoozed { until, .. } => put_off(desk, ending, State::Scheduled, *until, None)?,
-        End::Released => release(desk, &ending.id, ending.token)?,
-        End::Dead { fault } => bury(desk, ending, State::Dead, fault)?,
-        End::Cancelled { fault } => bury(desk, ending, State::Cancelled, fault)?,
+fn settle_one(desk: &mut Desk, queue: QueueNo, ending: &Ending) -> Result<Settled, StoreError> {
+    let settled = if matches!(ending.end, End::Completed { .. }) {
+        complete(desk, queue, ending)?
+    } else {
+        let running = running_job(desk, &ending.id, ending.token)?.filter(|job| job.queue == queue);
+        running.map(|job| end_incomplete(desk, &job, ending)).transpose()?.is_some()
     };
-    let Some(queue) = queue else { return Ok(Settled::FencedOut) };
+    if !settled {
+        return Ok(Settled::FencedOut);
+    }
     record(desk, queue, ending);
     Ok(Settled::Done)
+}
+
+fn end_incomplete(desk: &mut Desk, job: &RunningJob, ending: &Ending) -> Result<(), StoreError> {
+    match &ending.end {
+        End::Retry { at, fault } => put_off(desk, job, ending, State::Retrying, *at, Some(fault)),
+        End::Snoozed { until, .. } => put_off(desk, job, ending, State::Scheduled, *until, None),
+        End::Released => {
+            keep_notes(desk, job.seq, ending)?;
+            release(desk, &ending.id, job)
+        }
+        End::Dead { fault } => bury(desk, job, ending, State::Dead, fault),
+        End::Cancelled { fault } => bury(desk, job, ending, State::Cancelled, fault),
+        End::Completed { .. } => Ok(()),
+    }
 }
 
 /// Tells the queue's breaker what the end says of the other side.
@@ -89,27 +105,31 @@ fn record(desk: &mut Desk, queue: QueueNo, ending: &Ending) {
     desk.queues.change(queue).gate.record(wall, outages, answered);
 }
 
-fn complete(desk: &mut Desk, ending: &Ending) -> Result<Option<QueueNo>, StoreError> {
-    let settled: Option<(i64, QueueNo)> = desk
+/// The one end that is common: no RETURNING, which costs SQLite a table in memory for each job. False when the
+/// delivery was fenced out.
+fn complete(desk: &mut Desk, queue: QueueNo, ending: &Ending) -> Result<bool, StoreError> {
+    let id = IdKey::from(&ending.id);
+    let settled = desk
         .conn
         .prepare_cached(
             "UPDATE job SET state = 4, done_at = ?3, lease_at = NULL, cancelling = 0
-             WHERE id = ?1 AND token = ?2 AND state = 2 RETURNING seq, queue",
+             WHERE id = ?1 AND token = ?2 AND state = 2 AND queue = ?4",
         )?
-        .query_row(params![IdKey::from(&ending.id), ending.token, desk.now], |row| {
-            Ok((row.get(0)?, QueueNo(row.get(1)?)))
-        })
-        .optional()?;
-    let Some((seq, queue)) = settled else { return Ok(None) };
-    if let Some(result) = &ending.result {
-        row::set_result(&desk.conn, seq, result)?;
+        .execute(params![id, ending.token, desk.now, queue.0])?;
+    if settled == 0 {
+        return Ok(false);
     }
-    if let Some(notes) = &ending.notes {
-        row::set_notes(&desk.conn, seq, notes)?;
+    if ending.result.is_some() || ending.notes.is_some() {
+        let mut find = desk.conn.prepare_cached("SELECT seq FROM job WHERE id = ?1")?;
+        let seq: i64 = find.query_row([id], |row| row.get(0))?;
+        if let Some(result) = &ending.result {
+            row::set_result(&desk.conn, seq, result)?;
+        }
+        keep_notes(desk, seq, ending)?;
     }
     desk.move_job(queue, &ending.id, State::Running, State::Completed);
     enqueue::enqueue(desk, &ending.follow_ups, Backlog::Unbounded)?;
-    Ok(Some(queue))
+    Ok(true)
 }
 
 /// A running job as its end needs it.
@@ -120,7 +140,8 @@ pub(super) struct RunningJob {
     pub cancelling: bool,
 }
 
-fn running_job(desk: &Desk, id: &JobId, token: Token) -> Result<Option<RunningJob>, StoreError> {
+/// None when the delivery is fenced out.
+pub(super) fn running_job(desk: &Desk, id: &JobId, token: Token) -> Result<Option<RunningJob>, StoreError> {
     Ok(desk
         .conn
         .prepare_cached(
@@ -140,36 +161,32 @@ fn running_job(desk: &Desk, id: &JobId, token: Token) -> Result<Option<RunningJo
 /// Ends the attempt for good.
 fn bury(
     desk: &mut Desk,
+    job: &RunningJob,
     ending: &Ending,
     state: State,
     fault: &JobFault,
-) -> Result<Option<QueueNo>, StoreError> {
-    let Some(job) = running_job(desk, &ending.id, ending.token)? else { return Ok(None) };
-    if let Some(notes) = &ending.notes {
-        row::set_notes(&desk.conn, job.seq, notes)?;
-    }
+) -> Result<(), StoreError> {
+    keep_notes(desk, job.seq, ending)?;
     row::add_fault(&desk.conn, job.seq, fault)?;
-    finish(desk, &ending.id, &job, state, 0)?;
-    Ok(Some(job.queue))
+    finish(desk, &ending.id, job, state, 0)
 }
 
-/// Ends the attempt; the job comes again at `at`. A snooze gives the attempt back.
+/// Ends the attempt; the job comes again at `at`. A snooze, which has no fault, gives the attempt back.
 fn put_off(
     desk: &mut Desk,
+    job: &RunningJob,
     ending: &Ending,
     state: State,
     at: Timestamp,
     fault: Option<&JobFault>,
-) -> Result<Option<QueueNo>, StoreError> {
-    let Some(job) = running_job(desk, &ending.id, ending.token)? else { return Ok(None) };
+) -> Result<(), StoreError> {
     keep_notes(desk, job.seq, ending)?;
     if let Some(fault) = fault {
         row::add_fault(&desk.conn, job.seq, fault)?;
     }
     let given_back = u32::from(fault.is_none());
     if job.cancelling {
-        cancel_as_asked(desk, &ending.id, &job, given_back)?;
-        return Ok(Some(job.queue));
+        return cancel_as_asked(desk, &ending.id, job, given_back);
     }
     let (state, at) = if at > desk.now { (state, at) } else { (State::Ready, desk.now) };
     desk.conn
@@ -182,7 +199,7 @@ fn put_off(
         desk.will_be_due(at);
     }
     desk.move_job(job.queue, &ending.id, State::Running, state);
-    Ok(Some(job.queue))
+    Ok(())
 }
 
 /// Keeps the attempt's notes; a snooze adds why it waits, for whoever asks the job why it does not run.
@@ -196,12 +213,10 @@ fn keep_notes(desk: &Desk, seq: i64, ending: &Ending) -> Result<(), StoreError> 
     notes.map_or(Ok(()), |notes| row::set_notes(&desk.conn, seq, &notes))
 }
 
-/// Gives a delivery back unharmed: the job stands where it stood. None when it was fenced out.
-pub(super) fn release(desk: &mut Desk, id: &JobId, token: Token) -> Result<Option<QueueNo>, StoreError> {
-    let Some(job) = running_job(desk, id, token)? else { return Ok(None) };
+/// Gives a delivery back unharmed: the job stands where it stood.
+pub(super) fn release(desk: &mut Desk, id: &JobId, job: &RunningJob) -> Result<(), StoreError> {
     if job.cancelling {
-        cancel_as_asked(desk, id, &job, 1)?;
-        return Ok(Some(job.queue));
+        return cancel_as_asked(desk, id, job, 1);
     }
     desk.conn
         .prepare_cached(
@@ -209,7 +224,7 @@ pub(super) fn release(desk: &mut Desk, id: &JobId, token: Token) -> Result<Optio
         )?
         .execute([job.seq])?;
     desk.move_job(job.queue, id, State::Running, State::Ready);
-    Ok(Some(job.queue))
+    Ok(())
 }
 
 /// Somebody asked that the job stop while it ran: whatever would bring it back ends it instead.

@@ -265,7 +265,9 @@ struct PutBack(Vec<(JobId, Token)>);
 impl Step for PutBack {
     fn run(&mut self, desk: &mut Desk) -> Result<(), StoreError> {
         for (id, token) in &self.0 {
-            settle::release(desk, id, *token)?;
+            if let Some(job) = settle::running_job(desk, id, *token)? {
+                settle::release(desk, id, &job)?;
+            }
         }
         Ok(())
     }

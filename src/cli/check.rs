@@ -1,0 +1,61 @@
+//! `windlass check`: everything that is wrong, at once.
+
+use serde_json::json;
+use windlass_engine::schedule::Schedules;
+use windlass_engine::store::sqlite::SqliteStore;
+use windlass_engine::{Clock, JobTable};
+use windlass_jobs::JOBS;
+use windlass_jobs::ledger::Ledger;
+
+use super::api::Api;
+use super::jobs::Said;
+use crate::config::Config;
+
+/// What was looked at and what is wrong with it.
+pub struct Checked {
+    pub problems: Vec<String>,
+    looked_at: Vec<String>,
+}
+
+impl Checked {
+    pub fn said(&self) -> Said {
+        let text = self.looked_at.join("\n");
+        Said { json: json!({ "ok": true, "checked": self.looked_at }), text: format!("{text}\nall is well") }
+    }
+
+    fn note<T, E: std::fmt::Display>(&mut self, what: String, looked: Result<T, E>) {
+        match looked {
+            Ok(_) => self.looked_at.push(format!("ok  {what}")),
+            Err(error) => self.problems.push(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// The configuration itself was checked when it was read.
+pub async fn run(config: Config) -> Checked {
+    let mut checked = Checked { problems: Vec::new(), looked_at: vec!["ok  configuration".to_owned()] };
+    let table = JobTable::new(JOBS);
+    let schedules = Schedules::load(&config.schedules, &|kind, payload| table.lane(kind, payload));
+    checked.note(format!("schedules in {}", config.schedules.display()), schedules);
+    // A server that runs holds the files; it answers for them.
+    match Api::new(format!("http://{}", config.listen)) {
+        Ok(api) if api.is_up().await => {
+            let ready = api.get("/readyz", &[]).await;
+            checked.note(format!("the server at {}", config.listen), ready);
+        }
+        _ => {
+            let clock = Clock::system();
+            let folder = std::fs::create_dir_all(&config.data);
+            checked.note(format!("data folder {}", config.data.display()), folder);
+            checked.note(
+                format!("carrier {}", config.queue),
+                SqliteStore::open(config.queue.path(), clock.clone()),
+            );
+            checked.note(
+                format!("ledger {}", config.database),
+                Ledger::open(&config.database.to_string(), &clock).await,
+            );
+        }
+    }
+    checked
+}

@@ -1,0 +1,68 @@
+//! `windlass sandbox`: the simulated outside world alone.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use windlass_engine::Clock;
+use windlass_sandbox::{Faults, credentials};
+
+use super::Everywhere;
+use crate::lifecycle::Lifecycle;
+use crate::outside::call_back_to;
+
+#[derive(Clone, Debug, Args)]
+pub struct Alone {
+    /// The control port; the systems listen on the ports after it.
+    #[arg(long, default_value_t = 9400)]
+    port: u16,
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// What goes wrong: none, some or storm.
+    #[arg(long, default_value_t = Faults::None)]
+    faults: Faults,
+    /// Delays, prices and faults follow from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Seconds of its time that pass in one real second.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Where its world is written down; without it, in memory only.
+    #[arg(long)]
+    journal: Option<PathBuf>,
+    /// The front door that its callbacks go to.
+    #[arg(long, value_name = "URL")]
+    call_back: Option<String>,
+}
+
+impl Alone {
+    pub(super) async fn run(self, everywhere: &Everywhere) -> anyhow::Result<()> {
+        anyhow::ensure!(self.speed.is_finite() && self.speed > 0.0, "--speed is a positive number");
+        let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
+        let clock = match self.speed {
+            1.0 => Clock::system(),
+            speed => Clock::scaled(Clock::system().now(), speed),
+        };
+        let sandbox = windlass_sandbox::start(windlass_sandbox::Config {
+            faults: self.faults,
+            journal: self.journal,
+            bind: self.bind,
+            base_port: Some(self.port),
+            ..windlass_sandbox::Config::new(clock, self.seed)
+        })
+        .await?;
+        if let Some(door) = &self.call_back {
+            call_back_to(&sandbox, door.trim_end_matches('/'));
+        }
+        let told = serde_json::json!({ "addresses": sandbox.addresses(), "credentials": credentials() });
+        if everywhere.json {
+            println!("{told}");
+        } else {
+            println!("{}", serde_json::to_string_pretty(&told)?);
+        }
+        lifecycle.stop.cancelled().await;
+        sandbox.stop().await;
+        Ok(())
+    }
+}

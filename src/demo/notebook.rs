@@ -1,0 +1,91 @@
+//! What a demo must know of itself when it is started again on the same folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::Demo;
+
+/// The demo that a folder holds.
+pub struct Notebook {
+    path: PathBuf,
+    page: Page,
+    goes_on: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
+struct Page {
+    /// Sets the order numbers of one demo apart from those of the one before.
+    run: u32,
+    count: usize,
+    seed: u64,
+    faults: String,
+    orders: Option<PathBuf>,
+    finished: bool,
+}
+
+impl Notebook {
+    /// Goes on with a demo that did not finish, or begins a new one.
+    ///
+    /// # Errors
+    /// When the folder holds an unfinished demo with other options, or cannot be written.
+    pub fn open(data: &Path, demo: &Demo) -> anyhow::Result<Self> {
+        let path = data.join("demo.json");
+        let before: Option<Page> = match std::fs::read(&path) {
+            Ok(text) => Some(serde_json::from_slice(&text).with_context(|| {
+                format!("{} is not a demo's notebook: choose another folder with --data", path.display())
+            })?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let page = Page {
+            run: before.as_ref().map_or(1, |page| page.run + u32::from(page.finished)),
+            count: demo.count,
+            seed: demo.seed,
+            faults: demo.faults.to_string(),
+            orders: demo.orders.clone(),
+            finished: false,
+        };
+        let goes_on = before.as_ref().is_some_and(|before| !before.finished);
+        if let Some(before) = before.filter(|before| goes_on && *before != page) {
+            anyhow::bail!(
+                "{} holds a demo that did not finish (--count {} --seed {} --faults {}{}): go on with those \
+                 options, or delete the folder",
+                data.display(),
+                before.count,
+                before.seed,
+                before.faults,
+                before.orders.map(|path| format!(" --orders {}", path.display())).unwrap_or_default(),
+            );
+        }
+        let notebook = Self { path, page, goes_on };
+        notebook.write()?;
+        Ok(notebook)
+    }
+
+    /// A short text that is part of this demo's order numbers.
+    pub fn run(&self) -> String {
+        format!("{:04}", self.page.run)
+    }
+
+    pub fn words(&self) -> String {
+        let Page { run, count, faults, .. } = &self.page;
+        let how = if self.goes_on { "going on with" } else { "beginning" };
+        format!("{how} demo {run}: up to {count} orders, faults {faults}.")
+    }
+
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.page.finished = true;
+        self.write()
+    }
+
+    fn write(&self) -> anyhow::Result<()> {
+        let beside = self.path.with_extension("new");
+        std::fs::write(&beside, serde_json::to_vec_pretty(&self.page)?)
+            .and_then(|()| std::fs::rename(&beside, &self.path))
+            .with_context(|| {
+                format!("cannot write {}: choose another folder with --data", self.path.display())
+            })
+    }
+}

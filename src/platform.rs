@@ -1,0 +1,222 @@
+//! The parts of a process, put together from its configuration, and the roles that it plays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use windlass_engine::backend::{EndedJob, OnEnded};
+use windlass_engine::schedule::{Scheduler, Schedules};
+use windlass_engine::store::Retention;
+use windlass_engine::store::sqlite::SqliteStore;
+use windlass_engine::worker::{WorkerSettings, Workers};
+use windlass_engine::{Clock, JobTable, State, Store};
+use windlass_jobs::JOBS;
+use windlass_jobs::ledger::{Ledger, LedgerShelf};
+use windlass_jobs::mini_program::MiniProgram;
+use windlass_jobs::notifications::mail::Mailer;
+use windlass_jobs::outbox::{Relay, RelaySettings};
+use windlass_jobs::outside::{Http, HttpSettings};
+use windlass_jobs::payments::wechat_pay::WechatPay;
+use windlass_jobs::settings::Settings;
+use windlass_jobs::shop::Shop;
+use windlass_jobs::suppliers::haier::Haier;
+use windlass_jobs::suppliers::ylh::Ylh;
+use windlass_jobs::token::Tokens;
+
+use crate::config::Config;
+use crate::front_door::{self, FrontDoor, Kinds, Limits};
+use crate::lifecycle::Lifecycle;
+use crate::outside::Accounts;
+use crate::telemetry::Metrics;
+
+mod accept;
+
+/// What this build calls itself.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A carrier, a ledger and a shop over them.
+pub struct Platform {
+    pub clock: Clock,
+    pub store: Arc<dyn Store>,
+    pub ledger: Ledger,
+    pub shop: Arc<Shop>,
+    pub table: Arc<JobTable<Shop>>,
+    slots: u32,
+}
+
+/// What a process does beside keeping its stores open.
+pub struct Roles {
+    pub door: Option<TcpListener>,
+    pub worker: bool,
+    /// Runs these schedules.
+    pub scheduler: Option<Schedules>,
+}
+
+impl Platform {
+    /// Opens both stores and makes the clients. `settings`: what the shop decides.
+    ///
+    /// # Errors
+    /// When a store cannot be opened: the message says what to do.
+    pub async fn open(
+        config: &Config,
+        accounts: Accounts,
+        settings: Settings,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        for folder in
+            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent())
+        {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot make the data folder {}: choose another with --data", folder.display())
+            })?;
+        }
+        let store = SqliteStore::open(config.queue.path(), clock.clone())?;
+        let ledger = Ledger::open(&config.database.to_string(), &clock).await?;
+        let shop = shop(accounts, settings, &ledger, &clock)?;
+        Ok(Self {
+            clock,
+            store: Arc::new(store),
+            ledger,
+            shop: Arc::new(shop),
+            table: Arc::new(JobTable::new(JOBS)),
+            slots: config.slots,
+        })
+    }
+
+    /// Plays the roles until the process is told to stop, then drains.
+    ///
+    /// # Errors
+    /// When the front door cannot go on.
+    pub async fn run(&self, roles: Roles, metrics: Metrics, lifecycle: Lifecycle) -> anyhow::Result<()> {
+        let mut parts = JoinSet::new();
+        // The relay outlives the workers: what they put into the outbox while they drain still goes out.
+        let drained = CancellationToken::new();
+        let relay = Relay::new(self.ledger.clone(), self.store.clone(), RelaySettings::default());
+        let relay = tokio::spawn(relay.run(drained.clone()));
+        if let Some(listener) = roles.door {
+            parts.spawn(front_door::serve(listener, self.door(metrics, lifecycle.stop.clone())?));
+        }
+        if roles.worker {
+            let workers = self.workers();
+            let Lifecycle { stop, hurry } = lifecycle.clone();
+            parts.spawn(async move {
+                workers.run(stop, hurry).await;
+                Ok(())
+            });
+        }
+        if let Some(schedules) = roles.scheduler {
+            let accept = Arc::new(accept::ByKind {
+                store: self.store.clone(),
+                ledger: self.ledger.clone(),
+                table: self.table.clone(),
+            });
+            let scheduler = Scheduler::new(self.store.clone(), accept, &schedules, self.clock.clone());
+            let stop = lifecycle.stop.clone();
+            parts.spawn(async move {
+                scheduler.run(stop).await;
+                Ok(())
+            });
+        }
+        let mut ended = Ok(());
+        while let Some(part) = parts.join_next().await {
+            let part = part.context("a part of the process panicked").and_then(|part| part);
+            if let Err(error) = part {
+                lifecycle.stop.cancel();
+                ended = Err(error);
+            }
+        }
+        drained.cancel();
+        relay.await.context("the relay panicked")?;
+        ended
+    }
+
+    fn door(&self, metrics: Metrics, closing: CancellationToken) -> anyhow::Result<FrontDoor> {
+        Ok(FrontDoor {
+            store: self.store.clone(),
+            ledger: self.ledger.clone(),
+            shop: self.shop.clone(),
+            kinds: Kinds::of(&self.table)?,
+            queues: Default::default(),
+            clock: self.clock.clone(),
+            limits: Limits::default(),
+            metrics: Arc::new(move || metrics.render()),
+            closing,
+        })
+    }
+
+    fn workers(&self) -> Workers<Shop> {
+        Workers {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            table: self.table.clone(),
+            context: self.shop.clone(),
+            settings: WorkerSettings {
+                queues: self.table.queues().into_iter().map(|queue| (queue.to_owned(), self.slots)).collect(),
+                lease: WorkerSettings::LEASE_DEFAULT,
+                drain_max: WorkerSettings::DRAIN_MAX_DEFAULT,
+                retention: RETENTION,
+            },
+            on_ended: Some(self.tell_outbox()),
+            host: host_name(),
+            version: VERSION.to_owned(),
+        }
+    }
+
+    /// Tells the outbox of jobs that ended: it keeps what may still be wanted.
+    fn tell_outbox(&self) -> OnEnded {
+        let ledger = self.ledger.clone();
+        Arc::new(move |ended: Vec<EndedJob>| {
+            let ended = ended.into_iter().filter(|job| job.in_outbox);
+            let (dead, over): (Vec<_>, Vec<_>) = ended.partition(|job| job.state == State::Dead);
+            let ids = |jobs: Vec<EndedJob>| jobs.into_iter().map(|job| job.id).collect::<Vec<_>>();
+            let (dead, over, ledger) = (ids(dead), ids(over), ledger.clone());
+            tokio::spawn(async move {
+                // What is missed here is found by the relay's sweep.
+                if let Err(error) = ledger.finished(over).await.and(ledger.died(dead).await) {
+                    tracing::warn!(%error, "rows of jobs that ended stay live in the outbox for now");
+                }
+            });
+        })
+    }
+}
+
+/// How long finished jobs stay in the carrier. Completed ones stay far longer than the outbox's sweep takes to
+/// see them, so that no finished job is handed over again.
+const RETENTION: Retention = Retention {
+    jobs_max: 100_000,
+    completed_age_max: Duration::from_secs(7 * 24 * 3_600),
+    dead_age_max: Duration::from_secs(90 * 24 * 3_600),
+};
+
+fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clock) -> anyhow::Result<Shop> {
+    let http =
+        Http::new(&HttpSettings::default(), clock.clone()).context("the HTTP client cannot be made")?;
+    let holder = format!("{}-{}", host_name(), std::process::id());
+    let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), holder);
+    if let Some(templates) = accounts.templates {
+        settings.subscribe_templates = templates;
+    }
+    if settings.mail_from.is_empty() {
+        settings.mail_from = accounts.mail.from;
+    }
+    Ok(Shop {
+        clock: clock.clone(),
+        ledger: ledger.clone(),
+        haier: Haier::new(http.clone(), tokens.clone(), accounts.haier),
+        ylh: Ylh::new(http.clone(), tokens.clone(), accounts.ylh.settings),
+        ylh_callback_keys: accounts.ylh.callbacks,
+        wechat_pay: WechatPay::new(http.clone(), accounts.wechat_pay)
+            .context("the WeChat Pay account cannot be used")?,
+        mini_program: MiniProgram::new(http, tokens, accounts.mini_program),
+        mailer: Mailer::new(accounts.mail.settings, clock.clone()),
+        settings,
+    })
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
+}

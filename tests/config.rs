@@ -1,0 +1,259 @@
+//! The configuration: what is read from where, and that every problem is told at once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+use windlass::config::{Config, ConfigProblems, Env, LogFormat, VARIABLES, env_example};
+use windlass_jobs::notifications::mail::MailTls;
+
+/// Reads the variables over a `.env` of the given text.
+fn read(dotenv: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigProblems> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join(".env");
+    fs::write(&file, dotenv).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::read(variables.collect(), &file)
+}
+
+/// The variables at fault, in the order of the problems.
+fn at_fault(variables: &[(&str, &str)]) -> Vec<String> {
+    read("", variables).unwrap_err().0.into_iter().map(|problem| problem.variable).collect()
+}
+
+/// The key of the sandbox; it opens nothing else.
+const MERCHANT_KEY: &str = include_str!("../sandbox/keys/TEST-ONLY-merchant.key.pem");
+
+const HAIER: [(&str, &str); 6] = [
+    ("HAIER_CLIENT_ID", "shop-42"),
+    ("HAIER_CLIENT_SECRET", "s3cr3t-haier-client"),
+    ("HAIER_CUSTOMER_CODE", "8800000042"),
+    ("HAIER_SEND_TO_CODE", "8800000043"),
+    ("HAIER_PASSWORD", "p4ss-products"),
+    ("HAIER_SELLER_PASSWORD", "p4ss-stock"),
+];
+
+/// Everything that production asks for.
+fn production() -> Vec<(&'static str, &'static str)> {
+    let mut variables = vec![
+        ("WINDLASS_ENV", "production"),
+        ("WINDLASS_DATA", "/srv/windlass"),
+        ("YLH_CLIENT_ID", "open_api_shop"),
+        ("YLH_CLIENT_PASSWORD", "s3cr3t-ylh-client"),
+        ("YLH_USERNAME", "shop"),
+        ("YLH_PASSWORD", "p4ss-ylh"),
+        ("YLH_SOURCE_SYSTEM", "SHOP"),
+        ("YLH_SHOP_NAME", "Shop"),
+        ("YLH_SELLER_CODE", "8800000042"),
+        ("YLH_CALLBACK_APP_KEY", "APPKEY9"),
+        ("YLH_CALLBACK_SECRET", "s3cr3t-callback"),
+        ("WECHAT_APPID", "wx0123456789abcdef"),
+        ("WECHAT_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+        ("WECHAT_PAY_MCHID", "1900000042"),
+        ("WECHAT_PAY_SERIAL_NO", "5157F09EFDC096DE15EBE81A47057A72"),
+        ("WECHAT_PAY_PRIVATE_KEY", MERCHANT_KEY),
+        ("WECHAT_PAY_APIV3_KEY", "0123456789abcdefghijklmnopqrstuv"),
+        ("EMAIL_HOST", "smtp.shop.example"),
+        ("DEFAULT_FROM_EMAIL", "shop@shop.example"),
+    ];
+    variables.extend(HAIER);
+    variables
+}
+
+#[test]
+fn nothing_set_is_development_with_the_sandbox() {
+    let config = Config::read(BTreeMap::new(), Path::new("no/such/.env")).unwrap();
+    assert_eq!((config.env, config.listen.to_string().as_str()), (Env::Development, "127.0.0.1:8080"));
+    assert_eq!(config.queue.to_string(), "sqlite:./data/queue.db");
+    assert_eq!(config.database.to_string(), "sqlite:./data/ledger.db");
+    assert_eq!((config.slots, config.log_format), (32, LogFormat::Auto));
+    let outside = config.outside;
+    assert!(outside.haier.is_none() && outside.ylh.is_none() && outside.wechat_pay.is_none());
+    assert!(outside.mini_program.is_none() && outside.mail.is_none());
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_nothing_is_not_set() {
+    let dotenv = "WINDLASS_DATA=/srv/a\nWINDLASS_SLOTS=5\nWINDLASS_LISTEN=\nDJANGO_DEBUG=1\n";
+    let config = read(dotenv, &[("WINDLASS_DATA", "/srv/b")]).unwrap();
+    assert_eq!((config.data.to_str(), config.slots), (Some("/srv/b"), 5));
+    assert_eq!(config.queue.path(), Path::new("/srv/b/queue.db"));
+    assert_eq!(config.listen.port(), 8080);
+}
+
+#[test]
+fn complete_production_starts_and_shows_no_secret() {
+    let config = read("", &production()).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.env, Env::Production);
+    let haier = config.outside.haier.as_ref().unwrap();
+    assert_eq!(haier.customer_password.expose(), "p4ss-products");
+    let mail = &config.outside.mail.as_ref().unwrap().settings;
+    assert_eq!((mail.port, mail.tls), (587, MailTls::StartTls));
+    let shown = format!("{config:?}");
+    for secret in ["s3cr3t", "p4ss", "BEGIN PRIVATE", "0f1e2d3c", "ghijklmnopqrstuv"] {
+        assert!(!shown.contains(secret), "{secret} shows in {shown}");
+    }
+}
+
+#[test]
+fn empty_production_tells_everything_that_is_missing_at_once() {
+    let problems = read("", &[("WINDLASS_ENV", "production")]).unwrap_err();
+    let text = problems.to_string();
+    assert!(text.starts_with("6 problems in the configuration:\n  WINDLASS_DATA: "), "{text}");
+    let names =
+        ["HAIER_CLIENT_SECRET", "YLH_CALLBACK_SECRET", "WECHAT_PAY_APIV3_KEY", "WECHAT_SECRET", "EMAIL_HOST"];
+    for name in names {
+        assert!(text.contains(name), "{name} is not in {text}");
+    }
+}
+
+#[test]
+fn production_refuses_what_stands_in_examples() {
+    for weak in ["changeme", "your_secret_here", "FAKE_SECRET", "xxxxxx", "aaaaaaaa", "Password", "12345678"]
+    {
+        let mut variables = production();
+        variables.push(("HAIER_CLIENT_SECRET", weak));
+        let problems = read("", &variables).unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{problems}");
+        assert_eq!(problems.0[0].variable, "HAIER_CLIENT_SECRET");
+        assert!(!problems.to_string().contains(weak), "the value shows in {problems}");
+    }
+    let haier: Vec<_> = HAIER.iter().map(|(name, _)| (*name, "changeme")).collect();
+    assert!(read("", &haier).is_ok(), "development may play with examples");
+}
+
+#[test]
+fn half_an_account_is_no_wish_for_the_sandbox() {
+    assert_eq!(at_fault(&HAIER[..4]), ["HAIER_PASSWORD, HAIER_SELLER_PASSWORD"]);
+    let mail = [("EMAIL_HOST", "a"), ("DEFAULT_FROM_EMAIL", "b"), ("EMAIL_HOST_USER", "c")];
+    assert_eq!(at_fault(&mail), ["EMAIL_HOST_PASSWORD"]);
+    assert_eq!(at_fault(&[("WECHAT_APPID", "wx1")]), ["WECHAT_SECRET"]);
+    assert!(
+        read("", &[("WECHAT_APPID", "wx1"), ("WECHAT_SECRET", "x")]).unwrap().outside.wechat_pay.is_none()
+    );
+}
+
+#[test]
+fn every_value_that_cannot_be_read_is_told_once_and_all_at_once() {
+    let faults = at_fault(&[
+        ("WINDLASS_ENV", "prod"),
+        ("WINDLASS_LISTEN", "localhost"),
+        ("WINDLASS_SLOTS", "0"),
+        ("WINDLASS_LOG", "windlass=loud"),
+        ("WINDLASS_LOG_FORMAT", "xml"),
+        ("WINDLASS_SLOT", "3"),
+        ("HAIER_BASE_URL", "haier.net"),
+        ("WECHAT_PAY_APIV3_KEY", "short"),
+        ("WECHAT_PAY_PRIVATE_KEY", "no pem"),
+        ("EMAIL_USE_TLS", "maybe"),
+        ("EMAIL_PORT", "70000"),
+    ]);
+    let names = [
+        "WINDLASS_ENV",
+        "WINDLASS_LISTEN",
+        "WINDLASS_SLOTS",
+        "WINDLASS_LOG",
+        "WINDLASS_LOG_FORMAT",
+        "WINDLASS_SLOT",
+        "HAIER_BASE_URL",
+        "WECHAT_PAY_APIV3_KEY",
+        "WECHAT_PAY_PRIVATE_KEY",
+        "EMAIL_USE_TLS",
+        "EMAIL_PORT",
+    ];
+    for name in names {
+        assert_eq!(faults.iter().filter(|fault| *fault == name).count(), 1, "{name} in {faults:?}");
+    }
+}
+
+#[test]
+fn a_store_that_this_build_does_not_have_is_refused_without_its_password() {
+    for (name, url) in [
+        ("QUEUE_URL", "redis://:hunter2@redis:6379/0"),
+        ("CELERY_BROKER_URL", "redis://:hunter2@redis:6379/0"),
+        ("DATABASE_URL", "postgres://shop:hunter2@db/shop"),
+        ("REDIS_HOST", "redis"),
+        ("DB_HOST", "db"),
+    ] {
+        let problems = read("", &[(name, url)]).unwrap_err();
+        let text = problems.to_string();
+        assert_eq!(problems.0.len(), 1, "{text}");
+        assert!(text.contains("not in this build yet") && !text.contains("hunter2"), "{text}");
+    }
+    for bad in ["queue.db", "sqlite:", "sqlite:a?mode=ro", "mysql://x"] {
+        assert_eq!(at_fault(&[("QUEUE_URL", bad)]), ["QUEUE_URL"], "{bad}");
+    }
+    let config = read("", &[("QUEUE_URL", "sqlite:///srv/q.db"), ("DATABASE_URL", "sqlite:l.db")]).unwrap();
+    assert_eq!((config.queue.path(), config.database.path()), (Path::new("/srv/q.db"), Path::new("l.db")));
+}
+
+#[test]
+fn a_secret_is_read_from_its_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "from-the-file\n").unwrap();
+    let file = file.to_str().unwrap();
+    let mut variables = HAIER[..5].to_vec();
+    variables.push(("HAIER_SELLER_PASSWORD_FILE", file));
+    let haier = read("", &variables).unwrap().outside.haier.unwrap();
+    assert_eq!(haier.seller_password.expose(), "from-the-file");
+
+    variables.push(("HAIER_SELLER_PASSWORD", "twice"));
+    assert_eq!(at_fault(&variables), ["HAIER_SELLER_PASSWORD"]);
+    variables.pop();
+    variables.push(("HAIER_SELLER_PASSWORD_FILE", "/no/such/file"));
+    assert_eq!(at_fault(&variables), ["HAIER_SELLER_PASSWORD_FILE"]);
+}
+
+#[test]
+fn other_names_are_heeded_and_the_own_name_wins() {
+    let mut variables = production();
+    variables.retain(|(name, _)| *name != "YLH_CLIENT_PASSWORD");
+    variables.push(("YLH_CLIENT_SECRET", "by-the-other-name"));
+    let ylh = |variables: &[(&str, &str)]| read("", variables).unwrap().outside.ylh.unwrap();
+    assert_eq!(ylh(&variables).settings.client_password.expose(), "by-the-other-name");
+    variables.push(("YLH_CLIENT_PASSWORD", "by-its-own"));
+    assert_eq!(ylh(&variables).settings.client_password.expose(), "by-its-own");
+}
+
+#[test]
+fn a_fault_in_the_file_is_told_by_its_line() {
+    let problems = read("WINDLASS_SLOTS=4\nnonsense\nWINDLASS_SLOTS=5\n", &[]).unwrap_err().0;
+    assert_eq!(problems.len(), 2);
+    assert!(problems[0].variable.ends_with(".env:2"), "{problems:?}");
+    assert!(problems[1].variable.ends_with(".env:3"), "{problems:?}");
+}
+
+/// With `UPDATE_ENV_EXAMPLE=1` the file is written instead.
+#[test]
+fn env_example_is_the_table() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example");
+    if std::env::var_os("UPDATE_ENV_EXAMPLE").is_some() {
+        fs::write(&file, env_example()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(file).unwrap(), env_example(), "run this test with UPDATE_ENV_EXAMPLE=1");
+}
+
+#[test]
+fn the_defaults_that_env_example_shows_are_those_that_hold() {
+    let shown: String = env_example()
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| line.starts_with("WINDLASS_"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (shown, unset) = (read(&shown, &[]).unwrap(), read("", &[]).unwrap());
+    assert_eq!(format!("{shown:?}"), format!("{unset:?}"));
+}
+
+#[test]
+fn every_variable_is_documented_on_a_field() {
+    let code = concat!(include_str!("../src/config.rs"), include_str!("../src/config/outside.rs"));
+    let docs: String = code.lines().filter(|line| line.trim_start().starts_with("///")).collect();
+    for variable in VARIABLES {
+        assert!(docs.contains(&format!("`{}`", variable.name)), "{} is on no field", variable.name);
+    }
+}

@@ -1,0 +1,13 @@
+//! The front door, over real sockets, with a real carrier and a real ledger.
+
+#![expect(clippy::unwrap_used, reason = "what the tests share fails them where it fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accepting;
+mod batches;
+mod calling;
+mod looking;
+mod operating;
+mod refusing;
