@@ -30,8 +30,6 @@ use windlass_sandbox::{Addresses, Credentials, credentials};
 
 use crate::door;
 
-/// The public key in the sandbox's platform certificate.
-const PLATFORM_KEY: &str = include_str!("sandbox-platform-key.pub.pem");
 /// Wall time between two ticks of the schedule.
 const TICK: Duration = Duration::from_millis(150);
 /// Wall time after which a call that a dead process began has no living caller.
@@ -253,7 +251,7 @@ fn wechat_pay(ground: &Ground, out: &Credentials) -> WechatPaySettings {
         merchant_key_pem: Secret::new(pay.merchant_private_key_pem),
         api_v3_key: Secret::new(pay.api_v3_key),
         platform_keys: BTreeMap::from([
-            (pay.platform_serial.to_owned(), PLATFORM_KEY.to_owned()),
+            (pay.platform_serial.to_owned(), pay.platform_certificate_pem.to_owned()),
             (pay.platform_public_key_id.to_owned(), pay.platform_public_key_pem.to_owned()),
         ]),
         answer_with_key: None,
