@@ -123,8 +123,10 @@ impl<'a> Change<'a> {
             return Err(ChangeError::NotAllowed { from, to });
         }
         let resume = if to.is_winding_down() { from.as_str() } else { "" };
-        let reason = if to.is_winding_down() || to.is_terminal() && from.is_winding_down() {
-            if to.is_winding_down() { why } else { &self.standing.order.reason }
+        let reason = if to.is_winding_down() {
+            why
+        } else if to.is_terminal() {
+            &self.standing.order.reason
         } else {
             ""
         };
