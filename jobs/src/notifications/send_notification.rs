@@ -10,7 +10,7 @@ use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome, T
 
 use super::mail::Mail;
 use super::notify::{Channel, NotificationState};
-use super::template::Template;
+use super::template::{SubscribeTemplate, Template};
 use super::wording::Facts;
 use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
 use crate::mini_program::{MiniProgramState, SubscribeMessage};
@@ -60,7 +60,14 @@ impl Job for SendNotification {
         let facts = facts.ok_or_else(|| JobError::fail(anyhow::anyhow!("no order {}", self.order_no)))?;
 
         let ended = match self.channel {
-            Channel::Subscribe => self.send_subscribe(shop, &facts).await?,
+            Channel::Subscribe => match shop.settings.subscribe_templates.get(&self.template) {
+                Some(template) => self.send_subscribe(shop, &facts, template).await?,
+                None => {
+                    let why = "the shop has no such template any more";
+                    self.settle(shop, job, NotificationState::Skipped, why).await?;
+                    return Ok(Outcome::result(json!({ "skipped": why })));
+                }
+            },
             Channel::Mail => self.send_mail(shop, &facts).await?,
         };
         let (state, note) = judge(ended);
@@ -100,13 +107,12 @@ impl SendNotification {
         Ok(row.map(|(at,)| Timestamp::from_micros(at)))
     }
 
-    async fn send_subscribe(&self, shop: &Shop, facts: &Facts) -> Result<Ended<()>, JobError> {
-        let Some(template) = shop.settings.subscribe_templates.get(&self.template) else {
-            return Err(JobError::fail(anyhow::anyhow!(
-                "the shop has no template {}",
-                self.template.as_str()
-            )));
-        };
+    async fn send_subscribe(
+        &self,
+        shop: &Shop,
+        facts: &Facts,
+        template: &SubscribeTemplate,
+    ) -> Result<Ended<()>, JobError> {
         let message = SubscribeMessage {
             openid: facts.standing.order.openid.clone(),
             template_id: template.id.clone(),

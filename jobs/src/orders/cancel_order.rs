@@ -17,6 +17,9 @@ use crate::payments::wechat_pay::CloseAnswer;
 use crate::payments::{Money, PaymentState, Trade, ask_trade, take_money};
 use crate::shop::Shop;
 
+/// Attempts for which an order that nobody knows is waited for: some minutes.
+const UNKNOWN_ORDER_ATTEMPTS_MAX: u32 = 8;
+
 /// Cancels an order, as far as it still can be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -46,12 +49,19 @@ impl Job for CancelOrder {
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 
+    /// A person's cancel is never swallowed by one before it that just ended; two at once are harmless.
     fn unique_key(&self) -> Option<String> {
-        Some(if self.only_if_unpaid { format!("{}:unpaid", self.order_no) } else { self.order_no.clone() })
+        self.only_if_unpaid.then(|| self.order_no.clone())
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let mut change = Change::begin(shop, job, &self.order_no).await?;
+        let mut change = match Change::begin(shop, job, &self.order_no).await {
+            // It may be on its way into the ledger still, but not for that long: the number is wrong.
+            Err(error @ ChangeError::NoOrder(_)) if job.attempt() >= UNKNOWN_ORDER_ATTEMPTS_MAX => {
+                return Err(JobError::fail(anyhow::anyhow!("{error}")));
+            }
+            begun => begun?,
+        };
         match change.state() {
             OrderState::Pending => {
                 drop(change);

@@ -12,6 +12,7 @@ use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Timestamp};
 use super::standing::{self, OrderRow, Standing, order_columns};
 use super::state::OrderState;
 use crate::ledger::{LedgerError, Tx};
+use crate::outbox::Put;
 use crate::shop::Shop;
 
 /// Why a change could not be made.
@@ -122,8 +123,10 @@ impl<'a> Change<'a> {
             return Err(ChangeError::NotAllowed { from, to });
         }
         let resume = if to.is_winding_down() { from.as_str() } else { "" };
-        let reason = if to.is_winding_down() || to.is_terminal() && from.is_winding_down() {
-            if to.is_winding_down() { why } else { &self.standing.order.reason }
+        let reason = if to.is_winding_down() {
+            why
+        } else if to.is_terminal() {
+            &self.standing.order.reason
         } else {
             ""
         };
@@ -184,7 +187,12 @@ impl<'a> Change<'a> {
         if after > Duration::ZERO {
             job = job.run_at(self.now() + after);
         }
-        self.tx.enqueue(&job).await?;
+        if let Put::Duplicate { .. } = self.tx.enqueue(&job).await? {
+            // The one that holds the key may have looked at the order before this change, or be over already and
+            // only not cleared away: this change's step must not be lost to it.
+            job.unique = None;
+            self.tx.enqueue(&job).await?;
+        }
         Ok(())
     }
 

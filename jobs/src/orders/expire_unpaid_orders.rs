@@ -24,8 +24,9 @@ impl Job for ExpireUnpaidOrders {
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let expired: Vec<(String,)> = sqlx::query_as(
-            "SELECT order_no FROM orders WHERE state = 'pending' AND expires_at <= $1 \
-             ORDER BY expires_at, order_no LIMIT $2",
+            "SELECT o.order_no FROM orders AS o JOIN payments AS p ON p.order_no = o.order_no \
+             WHERE o.state = 'pending' AND o.expires_at <= $1 AND p.state = 'paying' \
+             ORDER BY o.expires_at, o.order_no LIMIT $2",
         )
         .bind(shop.clock.now().micros())
         .bind(i64::try_from(shop.settings.expire_orders_max).unwrap_or(i64::MAX))

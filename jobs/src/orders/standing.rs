@@ -4,7 +4,6 @@
 
 use serde::Serialize;
 use sqlx::AnyConnection;
-use windlass_engine::Timestamp;
 
 use super::state::OrderState;
 use super::unwind::{Unwinding, reserved_fen};
@@ -147,10 +146,6 @@ impl Standing {
             supplier: self.supplier.as_ref().map(|supplier| (supplier.state, supplier.cancel)),
             refunds,
         }
-    }
-
-    pub fn recorded_at(&self) -> Timestamp {
-        Timestamp::from_micros(self.order.recorded_at)
     }
 }
 

@@ -20,7 +20,7 @@ use super::upload_shipping::UploadShipping;
 use crate::callback::callbacks_waiting;
 use crate::ledger::{LedgerError, Tx};
 use crate::notifications::{Channel, SendNotification, Template};
-use crate::payments::{self, QueryRefund, RefundState, RequestRefund, WechatCallback};
+use crate::payments::{self, PaymentState, QueryRefund, RefundState, RequestRefund, WechatCallback};
 use crate::shop::Shop;
 use crate::suppliers::{self, CancelState, CancelSupplierOrder, PlaceSupplierOrder, SupplierState};
 
@@ -73,16 +73,16 @@ impl<'a> Sweep<'a> {
     }
 
     /// The id says what stood still and when it was noticed: noticing it twice in one period is once.
-    async fn again<J: Job>(&self, tx: &mut Tx, step: &J, what: &[&str]) -> Result<NewJob, LedgerError> {
+    async fn again<J: Job>(&self, tx: &mut Tx, step: &J, what: &[&str]) -> Result<(), LedgerError> {
+        let id = self.id(&[&[J::KIND], what].concat());
+        tx.enqueue(&NewJob::of(step, &self.shop.clock).id(id)).await?;
+        Ok(())
+    }
+
+    fn id(&self, what: &[&str]) -> JobId {
         let period =
             self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
-        let period = period.to_string();
-        let mut parts = vec![J::KIND];
-        parts.extend_from_slice(what);
-        parts.extend_from_slice(&["again", &period]);
-        let job = NewJob::of(step, &self.shop.clock).id(JobId::derived(&parts));
-        tx.enqueue(&job).await?;
-        Ok(job)
+        JobId::derived(&[what, &["again", &period.to_string()]].concat())
     }
 
     async fn orders(&self) -> Result<usize, LedgerError> {
@@ -115,23 +115,20 @@ impl<'a> Sweep<'a> {
     }
 
     async fn order(&self, tx: &mut Tx, standing: &Standing) -> Result<(), LedgerError> {
-        let order_no = standing.order.order_no.clone();
         let version = format!("v{}", standing.order.version);
-        let what = [order_no.as_str(), version.as_str()];
-        let order_no = order_no.clone();
+        let what = [standing.order.order_no.as_str(), version.as_str()];
+        let order_no = standing.order.order_no.clone();
         match wanted(standing, self.now, &self.shop.settings) {
-            Some(Step::CheckSupply) => self.again(tx, &CheckSupply { order_no }, &what).await.map(drop),
-            Some(Step::Place) => self.again(tx, &PlaceSupplierOrder { order_no }, &what).await.map(drop),
-            Some(Step::CancelAtSupplier) => {
-                self.again(tx, &CancelSupplierOrder { order_no }, &what).await.map(drop)
-            }
-            Some(Step::Complete) => self.again(tx, &CompleteOrder { order_no }, &what).await.map(drop),
-            Some(Step::Expire) => self.again(tx, &CancelOrder::expired(&order_no), &what).await.map(drop),
+            Some(Step::CheckSupply) => self.again(tx, &CheckSupply { order_no }, &what).await,
+            Some(Step::Place) => self.again(tx, &PlaceSupplierOrder { order_no }, &what).await,
+            Some(Step::CancelAtSupplier) => self.again(tx, &CancelSupplierOrder { order_no }, &what).await,
+            Some(Step::Complete) => self.again(tx, &CompleteOrder { order_no }, &what).await,
+            Some(Step::Expire) => self.again(tx, &CancelOrder::expired(&order_no), &what).await,
             Some(Step::WindDown) => {
                 let reason = standing.order.reason.clone();
                 let reason = if reason.is_empty() { "取消".to_owned() } else { cut(&reason) };
                 let step = CancelOrder { order_no, reason, only_if_unpaid: false };
-                self.again(tx, &step, &what).await.map(drop)
+                self.again(tx, &step, &what).await
             }
             None => Ok(()),
         }
@@ -153,11 +150,12 @@ impl<'a> Sweep<'a> {
                 .bind(refund_no)
                 .execute(tx.conn())
                 .await?;
+            let what = [refund_no.as_str()];
             let refund_no = refund_no.clone();
             if state == RefundState::Requested.as_str() {
-                self.again(&mut tx, &RequestRefund { refund_no: refund_no.clone() }, &[&refund_no]).await?;
+                self.again(&mut tx, &RequestRefund { refund_no }, &what).await?;
             } else {
-                self.again(&mut tx, &QueryRefund { refund_no: refund_no.clone() }, &[&refund_no]).await?;
+                self.again(&mut tx, &QueryRefund { refund_no }, &what).await?;
             }
         }
         tx.commit().await?;
@@ -258,7 +256,11 @@ enum Step {
 fn wanted(standing: &Standing, now: Timestamp, settings: &crate::Settings) -> Option<Step> {
     let order = &standing.order;
     match order.state {
-        OrderState::Pending => (order.expires_at <= now.micros()).then_some(Step::Expire),
+        // A disputed payment waits for a person.
+        OrderState::Pending => {
+            let unpaid = standing.payment.state == PaymentState::Paying;
+            (unpaid && order.expires_at <= now.micros()).then_some(Step::Expire)
+        }
         OrderState::Paid => Some(Step::CheckSupply),
         OrderState::Checked => Some(Step::Place),
         OrderState::Delivered => {

@@ -14,6 +14,10 @@ use crate::suppliers::{CancelState, CancelSupplierOrder, set_cancel};
 pub async fn give_up(change: &mut Change<'_>, to: OrderState, reason: &str) -> Result<(), ChangeError> {
     debug_assert!(to.is_winding_down());
     change.move_to(to, reason).await?;
+    // A cancel that failed before may go well now: it is asked for anew.
+    if change.standing.supplier.as_ref().is_some_and(|supplier| supplier.cancel == CancelState::Failed) {
+        set_cancel(change, CancelState::None, "").await?;
+    }
     wind_down(change).await
 }
 

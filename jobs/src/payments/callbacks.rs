@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use windlass_engine::{AcceptedBy, Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
+use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
 
 use super::refund::RefundState;
 use super::refund_book::{RefundNews, record_refund};
@@ -16,7 +16,7 @@ use super::wechat_pay::{Notice, NoticeContent, RefundStatus};
 use crate::answer::CallbackAnswer;
 use crate::callback::{Callback, CallbackVerdict, NewCallback, callback};
 use crate::ledger::LedgerError;
-use crate::orders::{Change, ChangeError};
+use crate::orders::{Change, ChangeError, STEP_ATTEMPTS_MAX, STEP_BACKOFF};
 use crate::shop::Shop;
 
 /// The headers that a signature is made of; nothing else of a request is kept.
@@ -124,6 +124,8 @@ pub struct HandlePaymentCallback {
 impl Job for HandlePaymentCallback {
     const KIND: &'static str = "handle_payment_callback";
     const QUEUE: &'static str = "payments";
+    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = STEP_BACKOFF;
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 
@@ -157,6 +159,8 @@ pub struct HandleRefundCallback {
 impl Job for HandleRefundCallback {
     const KIND: &'static str = "handle_refund_callback";
     const QUEUE: &'static str = "payments";
+    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = STEP_BACKOFF;
     const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
     type Context = Shop;
 

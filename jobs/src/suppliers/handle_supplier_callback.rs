@@ -98,12 +98,11 @@ fn supplier(change: &Change<'_>) -> (SupplierState, CancelState) {
 
 async fn confirmed(change: &mut Change<'_>, said: &Callback) -> Result<(), ChangeError> {
     let haier_no = said.ext_order_no.as_deref();
-    match supplier(change).0 {
-        SupplierState::Confirmed | SupplierState::OutOfStock | SupplierState::Cancelled => return Ok(()),
-        SupplierState::Sending
-        | SupplierState::Accepted
-        | SupplierState::Rejected
-        | SupplierState::Withdrawn => {}
+    match supplier(change) {
+        (SupplierState::Confirmed | SupplierState::Cancelled, _) => return Ok(()),
+        // Older than the news of being out of stock, unless the supplier would not let go of the order since.
+        (SupplierState::OutOfStock, cancel) if cancel != CancelState::Failed => return Ok(()),
+        _ => {}
     }
     set_supplier(change, SupplierState::Confirmed, haier_no, "").await?;
     if change.state() == OrderState::Checked {

@@ -28,8 +28,9 @@ impl Job for WatchSupplierOrders {
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let confirms = overdue(
             shop,
-            "SELECT order_no FROM supplier_orders WHERE state = 'accepted' AND cancel = '' \
-             AND accepted_at < $1 AND alerted_at IS NULL ORDER BY accepted_at LIMIT $2",
+            "SELECT order_no FROM supplier_orders WHERE state IN ('accepted', 'out_of_stock') \
+             AND cancel IN ('', 'failed') AND confirmed_at IS NULL AND touched_at < $1 AND alerted_at IS NULL \
+             ORDER BY touched_at LIMIT $2",
             shop.settings.confirm_overdue_s,
         )
         .await?;

@@ -2,6 +2,7 @@
 
 use md5::{Digest, Md5};
 use windlass_jobs::orders::{OrderState, OrderView};
+use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
 use windlass_jobs::suppliers::receive_ylh_callback;
 use windlass_sandbox::{Span, credentials};
 
@@ -130,6 +131,31 @@ async fn an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later() {
+    let town = silent_town().await;
+    town.placed("SO-7008").await;
+    assert!(town.ylh_says(form("confirm", "20260105120000", &data("SO-7008", 1, ""))).await);
+    town.until("SO-7008", OrderState::Confirmed).await;
+    let asked = |times: i64| {
+        move |view: &OrderView| {
+            let supplier = view.supplier_order.as_ref().expect("placed");
+            supplier.cancel.as_str() == "asked" && supplier.cancels == times
+        }
+    };
+    town.cancel("SO-7008").await;
+    town.until_view("SO-7008", "asking YLH to cancel", asked(1)).await;
+    assert!(town.ylh_says(form("cancel", "20260105120100", &data("SO-7008", 0, ""))).await);
+    let view = town.until("SO-7008", OrderState::Confirmed).await;
+    assert!(view.refunds.is_empty(), "the customer gets the goods, not the money");
+
+    town.cancel("SO-7008").await;
+    town.until_view("SO-7008", "asking YLH again", asked(2)).await;
+    assert!(town.ylh_says(form("cancel", "20260105120200", &data("SO-7008", 1, ""))).await);
+    let view = town.until("SO-7008", OrderState::Cancelled).await;
+    assert_eq!(view.refunds.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_on() {
     let town = silent_town().await;
     town.placed("SO-7005").await;
@@ -178,4 +204,59 @@ async fn a_payment_of_another_amount_is_left_to_a_person() {
         town.until_view("SO-7006", "a dispute", |view| view.payment.state.as_str() == "disputed").await;
     assert_eq!(view.order.state, OrderState::Pending);
     assert!(view.events.iter().any(|event| event.kind == "needs_person"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_in_any_order_and_any_number_end_in_the_same_state() {
+    let town = silent_town().await;
+    let back = |rejected: i64| {
+        format!(
+            r#","itemList":[{{"productCode":"FAKE00002","totalQty":2,"receiveQty":0,"returnQty":0,"rejectQty":{rejected}}}]"#
+        )
+    };
+    let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+    for (n, order) in orders.into_iter().enumerate() {
+        let no = format!("SO-72{n:02}");
+        town.placed(&no).await;
+        let said = [
+            form("confirm", "20260105120000", &data(&no, 1, "")),
+            form("cancel", "20260105120100", &data(&no, 2, &back(1))),
+            form("cancel", "20260105120200", &data(&no, 2, &back(2))),
+        ];
+        for (heard, which) in order.into_iter().enumerate() {
+            assert!(town.ylh_says(said[which].clone()).await);
+            town.heard(&no, heard + 1).await;
+            assert!(town.ylh_says(said[which].clone()).await, "and again");
+        }
+        let view = town.until(&no, OrderState::Confirmed).await;
+        let back: i64 = view.refunds.iter().map(|refund| refund.amount_fen).sum();
+        assert_eq!(back, 2 * 119_999, "{order:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_wechat_did_not_sign_is_answered_401_and_kept() {
+    let town = Town::calm().await;
+    let shop = town.house().shop.clone();
+    let headers: Vec<(String, String)> = [
+        ("Wechatpay-Serial", credentials().wechat_pay.platform_serial),
+        ("Wechatpay-Timestamp", "1767585600"),
+        ("Wechatpay-Nonce", "nonce"),
+        ("Wechatpay-Signature", "WECHATPAY/SIGNTEST/bm90IGEgc2lnbmF0dXJl"),
+        ("Authorization", "never kept"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    let (status, kept) = town
+        .house()
+        .on_runtime(async move {
+            let answer = receive_wechat_callback(&shop, WechatCallback::Payment, &headers, b"{}").await;
+            let sql = "SELECT verdict, headers FROM callbacks WHERE source = 'wechat_pay.payment'";
+            let kept: (String, String) =
+                sqlx::query_as(sql).fetch_one(shop.ledger.reads()).await.expect("kept");
+            (answer.status, kept)
+        })
+        .await;
+    assert_eq!((status, kept.0.as_str()), (401, "refused"));
+    assert!(kept.1.contains("SIGNTEST") && !kept.1.contains("never kept"), "{}", kept.1);
 }

@@ -9,15 +9,15 @@ use crate::town::{Plan, Town};
 const ORDERS: i64 = 8;
 const CRASHES: u64 = 8;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_dies_at_any_instant_goes_on_and_doubles_nothing() {
-    let mut town = Town::build(Plan::calm()).await;
+/// Kills the process again and again at moments that `seed` picks, until every order ended.
+async fn die_again_and_again(plan: Plan, series: &str, seed: u64) {
+    let mut town = Town::build(plan).await;
     for n in 0..ORDERS {
         let product = if n % 4 == 3 { "FAIL0001" } else { "FAKE00001" };
-        town.order(&format!("SO-60{n:02}"), &[product], Some(10)).await;
+        town.order(&format!("SO-{series}{n:02}"), &[product], Some(10)).await;
     }
-    town.cancel("SO-6000").await;
-    let mut dice = fastrand::Rng::with_seed(7);
+    town.cancel(&format!("SO-{series}00")).await;
+    let mut dice = fastrand::Rng::with_seed(seed);
     for _ in 0..CRASHES {
         // The instant is what is random here; nothing is waited for.
         tokio::time::sleep(Duration::from_millis(dice.u64(20..600))).await;
@@ -25,12 +25,22 @@ async fn a_process_that_dies_at_any_instant_goes_on_and_doubles_nothing() {
     }
     town.until_ended(ORDERS).await;
     for n in 0..ORDERS {
-        let view = town.view(&format!("SO-60{n:02}")).await.expect("there");
+        let view = town.view(&format!("SO-{series}{n:02}")).await.expect("there");
         let back: i64 = view.refunds.iter().map(|refund| refund.amount_fen).sum();
         let wanted = if view.order.state == OrderState::Completed { 0 } else { view.payment.paid_fen };
         assert_eq!(back, wanted, "{}: {}", view.order.order_no, view.order.state);
     }
     town.assert_books_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_at_any_instant_goes_on_and_doubles_nothing() {
+    die_again_and_again(Plan::calm(), "60", 7).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_in_a_storm_goes_on_and_doubles_nothing() {
+    die_again_and_again(Plan::storm(4), "62", 8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

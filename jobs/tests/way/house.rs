@@ -30,10 +30,10 @@ use windlass_sandbox::{Addresses, Credentials, credentials};
 
 use crate::door;
 
-/// The public key in the sandbox's platform certificate.
-const PLATFORM_KEY: &str = include_str!("sandbox-platform-key.pub.pem");
 /// Wall time between two ticks of the schedule.
 const TICK: Duration = Duration::from_millis(150);
+/// Wall time after which a call that a dead process began has no living caller.
+const TELL_TIME_MAX: Duration = Duration::from_secs(4);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
 
 /// What outlives the process.
@@ -109,7 +109,7 @@ impl Drop for House {
 
 async fn open_ledger(ground: &Ground) -> Ledger {
     let url = format!("sqlite:{}", ground.folder.join("ledger.sqlite").display());
-    Ledger::open(&url, &ground.clock).await.expect("the ledger opens")
+    Ledger::open_with(&url, &ground.clock, TELL_TIME_MAX).await.expect("the ledger opens")
 }
 
 /// The process before holds the file until the last of its threads has ended.
@@ -251,7 +251,7 @@ fn wechat_pay(ground: &Ground, out: &Credentials) -> WechatPaySettings {
         merchant_key_pem: Secret::new(pay.merchant_private_key_pem),
         api_v3_key: Secret::new(pay.api_v3_key),
         platform_keys: BTreeMap::from([
-            (pay.platform_serial.to_owned(), PLATFORM_KEY.to_owned()),
+            (pay.platform_serial.to_owned(), pay.platform_certificate_pem.to_owned()),
             (pay.platform_public_key_id.to_owned(), pay.platform_public_key_pem.to_owned()),
         ]),
         answer_with_key: None,

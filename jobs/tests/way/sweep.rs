@@ -1,10 +1,12 @@
 //! The net under the way: jobs that died or were taken away come back.
 
+use windlass_engine::State;
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Action, Filter, Store};
-use windlass_jobs::orders::OrderState;
+use windlass_jobs::orders::{OrderState, OrderView};
+use windlass_sandbox::Span;
 
-use crate::town::Town;
+use crate::town::{Plan, Town};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_whose_job_was_taken_away_is_done_all_the_same() {
@@ -30,4 +32,31 @@ async fn a_step_whose_job_was_taken_away_is_done_all_the_same() {
     town.until("SO-8001", OrderState::Completed).await;
     town.until_ended(1).await;
     town.assert_books_agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_told_once_when_the_supplier_does_not_answer() {
+    let mut plan = Plan::calm();
+    plan.pace.confirm = Span::hours(100, 101);
+    plan.settings.confirm_overdue_s = 300;
+    let town = Town::build(plan).await;
+    town.order("SO-8002", &["FAKE00001"], Some(5)).await;
+    let alerts =
+        |view: &OrderView| view.events.iter().filter(|event| event.kind == "confirm_overdue").count();
+    town.until_view("SO-8002", "an alert", |view| alerts(view) == 1).await;
+
+    // Two more runs of the watch after it.
+    let filter = Filter {
+        kind: Some("watch_supplier_orders".to_owned()),
+        state: Some(State::Completed),
+        limit: 1_000,
+        ..Filter::default()
+    };
+    let store = town.house().store.clone();
+    let before = store.list(filter.clone()).await.expect("listed").jobs.len();
+    while store.list(filter.clone()).await.expect("listed").jobs.len() < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    let view = town.view("SO-8002").await.expect("there");
+    assert_eq!((alerts(&view), view.order.state), (1, OrderState::Placed));
 }
