@@ -62,6 +62,13 @@ impl Api {
     }
 }
 
+/// Text as one segment of a path: an id may hold a slash.
+pub fn segment(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    let encoded = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(encoded).collect()
+}
+
 /// A problem document in words.
 fn words(problem: &Value) -> String {
     let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -82,6 +89,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_id_stays_one_segment_of_its_path() {
+        assert_eq!(segment("order:7"), "order:7");
+        assert_eq!(segment("2026/11/a b?#é"), "2026%2F11%2Fa%20b%3F%23%C3%A9");
+    }
 
     #[test]
     fn a_problem_reads_as_a_sentence_with_its_pointers() {
