@@ -92,6 +92,8 @@ pub fn run() -> ExitCode {
     // clap itself leaves with 2 on a wrong command line.
     let Cli { everywhere, command } = Cli::parse();
     let json = everywhere.json;
+    // Before any HTTP client is built: reqwest finds no provider by itself. None is installed yet to be kept.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(everywhere, command)),
@@ -132,12 +134,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
-        Command::Enqueue(enqueue) => {
-            everywhere.say(enqueue.run(local::reach(config).await?.api()).await?)
-        }
-        Command::Jobs(jobs) => {
-            everywhere.say(jobs.run(local::reach(config).await?.api()).await?)
-        }
+        Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
+        Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }
