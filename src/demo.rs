@@ -98,6 +98,7 @@ impl Demo {
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let mut notebook = Notebook::open(&config.data, &self)?;
         let input = self.input(&notebook)?;
+        notebook.begin()?;
         tell_rejected(&input, &config.data)?;
         let shop_time = ShopTime::of(&config.data);
         let clock = shop_time.clock(self.speed)?;
