@@ -113,7 +113,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
     let quiet = !matches!(command, Command::Up | Command::Sandbox(_));
     // A command that answers people says nothing beside it, unless asked to.
     let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
-    let filter = if quiet && !asked { "error" } else { &config.log_filter };
+    let filter = if quiet && !asked { "off" } else { &config.log_filter };
     telemetry::start_logs(config.log_format, filter)?;
     match command {
         Command::Demo(demo) => {

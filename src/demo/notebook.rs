@@ -26,7 +26,7 @@ struct Page {
 }
 
 impl Notebook {
-    /// Goes on with a demo that did not finish, or begins a new one.
+    /// Goes on with a demo that did not finish, or begins a new one in place of one that did.
     ///
     /// # Errors
     /// When the folder holds an unfinished demo with other options, or cannot be written.
@@ -48,6 +48,9 @@ impl Notebook {
             finished: false,
         };
         let goes_on = before.as_ref().is_some_and(|before| !before.finished);
+        if !goes_on {
+            make_room(data)?;
+        }
         if let Some(before) = before.filter(|before| goes_on && *before != page) {
             anyhow::bail!(
                 "{} holds a demo that did not finish (--count {} --seed {} --faults {}{}): go on with those \
@@ -88,4 +91,27 @@ impl Notebook {
                 format!("cannot write {}: choose another folder with --data", self.path.display())
             })
     }
+}
+
+/// Takes away what a demo that is over left behind. The notebook stays: its numbers go on.
+fn make_room(data: &Path) -> anyhow::Result<()> {
+    const LEFT: [&str; 8] = [
+        "queue.db",
+        "queue.db-wal",
+        "queue.db-shm",
+        "ledger.db",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "sandbox.journal",
+        "shop-time",
+    ];
+    for name in LEFT {
+        match std::fs::remove_file(data.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot clear {}", data.join(name).display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
