@@ -56,6 +56,9 @@ async fn outside(config: &Config, clock: &Clock) -> anyhow::Result<(Accounts, Op
         ..windlass_sandbox::Config::new(clock.clone(), 1)
     })
     .await?;
+    let addresses = config.data.join("sandbox.json");
+    std::fs::write(&addresses, serde_json::to_vec_pretty(sandbox.addresses())?)
+        .with_context(|| format!("cannot write {}", addresses.display()))?;
     let accounts = Accounts::with_sandbox(config.outside.clone(), sandbox.addresses(), PATIENCE);
     Ok((accounts, Some(sandbox)))
 }
