@@ -5,9 +5,9 @@
 use serde_json::json;
 use windlass_engine::Timestamp;
 
-use super::{PaymentState, reserve_refund};
+use super::{PaymentState, Trade, reserve_refund};
 use crate::notifications::{Template, notify};
-use crate::orders::{Change, ChangeError, CheckSupply, OrderState, wind_down};
+use crate::orders::{Change, ChangeError, CheckSupply, OrderState, settle_close, wind_down};
 
 /// What WeChat says of a payment that was made.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Money {
 }
 
 pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
+    // What was paid was not closed, whatever became of our own call.
+    settle_close(change, &Trade::Paid(money.clone())).await?;
     let payment = &change.standing.payment;
     if payment.state.has_money() {
         return if payment.transaction_id.as_deref() == Some(money.transaction_id.as_str()) {
