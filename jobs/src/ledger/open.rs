@@ -32,10 +32,13 @@ const BUSY_TIMEOUT_MS: u32 = 10_000;
 /// Waits for our own writer or readers.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The page caches hold what one transaction or one query works on; the rest is the system's own cache's affair, which
+/// counts for no process. All connections of a process together keep 16 MB at most.
+///
 /// SQLite has one writer: a second one would only wait inside SQLite, where waiting is neither fair nor bounded.
 const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA cache_size = -16000; PRAGMA foreign_keys = ON";
-const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA cache_size = -4000; PRAGMA foreign_keys = ON";
+     PRAGMA cache_size = -8000; PRAGMA foreign_keys = ON";
+const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA foreign_keys = ON";
 
 pub(super) struct Pools {
     pub writer: AnyPool,

@@ -72,9 +72,8 @@ pub async fn record_refund(
 ) -> Result<(), ChangeError> {
     let Some(known) = change.standing.refunds.iter().find(|refund| refund.refund_no == refund_no).cloned()
     else {
-        return change
-            .event("needs_person", "a refund that is not in the books", json!({ "refund_no": refund_no }))
-            .await;
+        let data = json!({ "refund_no": refund_no });
+        return change.needs_person("a refund that is not in the books", data).await.map(drop);
     };
     is_there(change, refund_no, news).await?;
     if known.state.is_final() || known.state == news.state || news.state == RefundState::Requested {

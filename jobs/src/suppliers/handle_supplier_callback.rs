@@ -93,9 +93,8 @@ async fn apply(change: &mut Change<'_>, said: &Callback, said_at: Timestamp) -> 
         // What 0 means with out-of-stock is not explained; a state that is not printed is for a person.
         (Method::OutOfStock, 0) => Ok(()),
         (_, state) => {
-            change
-                .event("needs_person", "YLH says a state that is not known", json!({ "state": state }))
-                .await
+            let data = json!({ "state": state });
+            change.needs_person("YLH says a state that is not known", data).await.map(drop)
         }
     }
 }

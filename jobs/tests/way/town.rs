@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_engine::{Clock, JobId, NewJob, Timestamp};
+use windlass_engine::store::{Filter, Store};
+use windlass_engine::{Clock, JobId, NewJob, State, Timestamp};
 use windlass_jobs::Settings;
 use windlass_jobs::effect::{EffectKind, Repeat};
 use windlass_jobs::orders::{
@@ -214,6 +215,31 @@ impl Town {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Waits for so many more runs of a kind that the schedule starts.
+    pub async fn runs(&self, kind: &str, more: usize) {
+        let filter = Filter {
+            kind: Some(kind.to_owned()),
+            state: Some(State::Completed),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let runs = async || self.house().store.list(filter.clone()).await.expect("listed").jobs.len();
+        let wanted = runs().await + more;
+        let found = self.look(async || (runs().await >= wanted).then_some(())).await;
+        assert!(found.is_some(), "{kind} does not run any more: {}", self.dead().await);
+    }
+
+    /// Writes into the ledger behind the shop's back.
+    pub async fn write(&self, sql: &'static str) {
+        let ledger = self.house().shop.ledger.clone();
+        let write = async move {
+            let mut tx = ledger.begin().await.expect("begun");
+            sqlx::query(sql).execute(tx.conn()).await.expect("written");
+            tx.commit().await.expect("committed");
+        };
+        self.house().on_runtime(write).await;
     }
 
     pub async fn truth(&self) -> (Truth, TruthKeys) {
