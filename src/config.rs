@@ -22,7 +22,7 @@ pub use variables::{Section, VARIABLES, Variable, env_example};
 
 use environment::Environment;
 
-/// Jobs that one process runs at once, at most.
+/// Jobs of one queue that one process runs at once, at most.
 pub const SLOTS_MAX: u32 = 1_024;
 
 /// The configuration of a process: complete and sound.
@@ -43,7 +43,9 @@ pub struct Config {
     pub schedules: PathBuf,
     /// `WINDLASS_SERVER`: the server that the command line asks, where it is not the one at `listen`.
     pub server: Option<String>,
-    /// `WINDLASS_SLOTS`: jobs that this process runs at once, 1 to [`SLOTS_MAX`].
+    /// `WINDLASS_SHOP`: a TOML file of what the shop decides ([`windlass_jobs::Settings`]); None: its defaults.
+    pub shop: Option<PathBuf>,
+    /// `WINDLASS_SLOTS`: jobs of each queue that this process runs at once, 1 to [`SLOTS_MAX`].
     pub slots: u32,
     /// `WINDLASS_LOG_FORMAT`.
     pub log_format: LogFormat,
@@ -112,6 +114,7 @@ impl Config {
         let listen = env.parsed("WINDLASS_LISTEN", "an address and port, such as 127.0.0.1:8080");
         let schedules = folder(env, "WINDLASS_SCHEDULES", "./schedules");
         let server = env.text("WINDLASS_SERVER");
+        let shop = env.text("WINDLASS_SHOP").map(PathBuf::from);
         let slots = slots(env);
         let log_format = env.one_of(
             "WINDLASS_LOG_FORMAT",
@@ -126,6 +129,7 @@ impl Config {
             queue: queue?,
             database: database?,
             schedules,
+            shop,
             server,
             slots,
             log_format: log_format.unwrap_or_default(),

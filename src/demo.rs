@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
-use windlass_engine::schedule::Schedules;
 use windlass_jobs::Settings;
 use windlass_sandbox::{Faults, Pace, Sandbox};
 
@@ -27,7 +26,7 @@ use crate::cli::api::Api;
 use crate::config::{Config, Outside};
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, call_back_to};
-use crate::platform::{Platform, Roles};
+use crate::platform::{Platform, Roles, Stores, schedules};
 use crate::telemetry::Metrics;
 
 use self::input::Input;
@@ -106,11 +105,11 @@ impl Demo {
         let listener = listen_on(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
         let door = format!("http://{}", listener.local_addr()?);
 
+        let stores = Stores::open(&config, &clock).await?;
         let sandbox = self.sandbox(&config, clock.clone()).await?;
         let accounts = Accounts::with_sandbox(nobody_real(), sandbox.addresses(), PATIENCE);
-        let platform = Platform::open(&config, accounts, demo_settings(), clock.clone()).await?;
-        let schedules =
-            Schedules::load(&config.schedules, &|kind, payload| platform.table.lane(kind, payload))?;
+        let platform = Platform::new(&config, stores, accounts, demo_settings())?;
+        let schedules = schedules(&config.schedules)?;
         call_back_to(&sandbox, &door);
         let stage = Stage { platform, sandbox, api: Api::new(&door)?, door };
         eprintln!("{}  front door {}", notebook.words(), stage.door);

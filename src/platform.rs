@@ -1,16 +1,17 @@
 //! The parts of a process, put together from its configuration, and the roles that it plays.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::backend::{EndedJob, OnEnded};
-use windlass_engine::schedule::{Scheduler, Schedules};
+use windlass_engine::schedule::{Misfit, Scheduler, Schedules};
 use windlass_engine::store::Retention;
-use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, JobTable, State, Store};
 use windlass_jobs::JOBS;
@@ -33,6 +34,9 @@ use crate::outside::Accounts;
 use crate::telemetry::Metrics;
 
 mod accept;
+mod stores;
+
+pub use stores::Stores;
 
 /// What this build calls itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,29 +60,21 @@ pub struct Roles {
 }
 
 impl Platform {
-    /// Opens both stores and makes the clients. `settings`: what the shop decides.
+    /// Makes the clients over stores that are open. `settings`: what the shop decides.
     ///
     /// # Errors
-    /// When a store cannot be opened: the message says what to do.
-    pub async fn open(
+    /// When an account cannot be used.
+    pub fn new(
         config: &Config,
+        stores: Stores,
         accounts: Accounts,
         settings: Settings,
-        clock: Clock,
     ) -> anyhow::Result<Self> {
-        for folder in
-            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent())
-        {
-            std::fs::create_dir_all(folder).with_context(|| {
-                format!("cannot make the data folder {}: choose another with --data", folder.display())
-            })?;
-        }
-        let store = SqliteStore::open(config.queue.path(), clock.clone())?;
-        let ledger = Ledger::open(&config.database.to_string(), &clock).await?;
+        let Stores { clock, store, ledger } = stores;
         let shop = shop(accounts, settings, &ledger, &clock)?;
         Ok(Self {
             clock,
-            store: Arc::new(store),
+            store,
             ledger,
             shop: Arc::new(shop),
             table: Arc::new(JobTable::new(JOBS)),
@@ -219,6 +215,41 @@ fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clo
         mailer: Mailer::new(accounts.mail.settings, clock.clone()),
         settings,
     })
+}
+
+/// Reads the schedules; their payloads must fit the kinds' schemas as those of the front door must.
+///
+/// # Errors
+/// Every problem of every file at once.
+pub fn schedules(folder: &Path) -> anyhow::Result<Schedules> {
+    let table = JobTable::new(JOBS);
+    let kinds = Kinds::of(&table)?;
+    let lane_of = |kind: &str, payload: &RawValue| {
+        let lane = table.lane(kind, payload)?;
+        let value = serde_json::from_str(payload.get()).map_err(|e| Misfit::Payload(vec![e.to_string()]))?;
+        match kinds.get(kind).map(|known| known.check(payload, &value)) {
+            Some(Err(faults)) => Err(Misfit::Payload(
+                faults
+                    .iter()
+                    .map(|fault| {
+                        format!("{}: {}", fault.pointer.as_deref().unwrap_or_default(), fault.message)
+                    })
+                    .collect(),
+            )),
+            _ => Ok(lane),
+        }
+    };
+    Ok(Schedules::load(folder, &lane_of)?)
+}
+
+/// What the shop decides: the file, or the defaults.
+///
+/// # Errors
+/// When the file cannot be read, with its line.
+pub fn shop_settings(file: Option<&Path>) -> anyhow::Result<Settings> {
+    let Some(path) = file else { return Ok(Settings::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("{} does not say what the shop decides", path.display()))
 }
 
 fn host_name() -> String {

@@ -1,15 +1,14 @@
 //! `windlass check`: everything that is wrong, at once.
 
 use serde_json::json;
-use windlass_engine::schedule::Schedules;
+use windlass_engine::Clock;
 use windlass_engine::store::sqlite::SqliteStore;
-use windlass_engine::{Clock, JobTable};
-use windlass_jobs::JOBS;
 use windlass_jobs::ledger::Ledger;
 
 use super::api::Api;
 use super::jobs::Said;
 use crate::config::Config;
+use crate::platform::{schedules, shop_settings};
 
 /// What was looked at and what is wrong with it.
 pub struct Checked {
@@ -34,9 +33,8 @@ impl Checked {
 /// The configuration itself was checked when it was read.
 pub async fn run(config: Config) -> Checked {
     let mut checked = Checked { problems: Vec::new(), looked_at: vec!["ok  configuration".to_owned()] };
-    let table = JobTable::new(JOBS);
-    let schedules = Schedules::load(&config.schedules, &|kind, payload| table.lane(kind, payload));
-    checked.note(format!("schedules in {}", config.schedules.display()), schedules);
+    checked.note(format!("schedules in {}", config.schedules.display()), schedules(&config.schedules));
+    checked.note("what the shop decides".to_owned(), shop_settings(config.shop.as_deref()));
     // A server that runs holds the files; it answers for them.
     match Api::new(format!("http://{}", config.listen)) {
         Ok(api) if api.is_up().await => {

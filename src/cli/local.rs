@@ -12,7 +12,7 @@ use super::api::Api;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, nobody};
-use crate::platform::{Platform, Roles};
+use crate::platform::{Platform, Roles, Stores};
 use crate::telemetry::Metrics;
 
 /// A server that answers, for as long as this is held.
@@ -49,7 +49,8 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     let clock = Clock::system();
     // No job runs here, so nobody outside is called.
     let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), Duration::from_secs(1));
-    let platform = Platform::open(&config, accounts, Settings::default(), clock.clone()).await?;
+    let stores = Stores::open(&config, &clock).await?;
+    let platform = Platform::new(&config, stores, accounts, Settings::default())?;
     let metrics = Metrics::install(&clock)?;
     let lifecycle = Lifecycle::default();
     let ours = lifecycle.clone();

@@ -5,15 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::json;
 use windlass_engine::Clock;
-use windlass_engine::schedule::Schedules;
-use windlass_jobs::Settings;
 use windlass_sandbox::Sandbox;
 
-use crate::config::{Config, Env};
+use crate::config::Config;
 use crate::demo::listen_on;
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, call_back_to, wants_sandbox};
-use crate::platform::{Platform, Roles};
+use crate::platform::{Platform, Roles, Stores, schedules, shop_settings};
 use crate::telemetry::Metrics;
 
 /// How long a client waits for the sandbox.
@@ -26,9 +24,11 @@ pub async fn run(config: Config, json: bool) -> anyhow::Result<()> {
     let metrics = Metrics::install(&clock)?;
     // The port first: a second process on it must not touch the files of the first.
     let listener = listen_on(config.listen).await?;
+    let schedules = schedules(&config.schedules)?;
+    let settings = shop_settings(config.shop.as_deref())?;
+    let stores = Stores::open(&config, &clock).await?;
     let (accounts, sandbox) = outside(&config, &clock).await?;
-    let platform = Platform::open(&config, accounts, Settings::default(), clock).await?;
-    let schedules = Schedules::load(&config.schedules, &|kind, payload| platform.table.lane(kind, payload))?;
+    let platform = Platform::new(&config, stores, accounts, settings)?;
     let door = format!("http://{}", listener.local_addr()?);
     tell(&config, &door, sandbox.as_ref(), schedules.len());
     if json {
@@ -52,9 +52,6 @@ async fn outside(config: &Config, clock: &Clock) -> anyhow::Result<(Accounts, Op
             Accounts::real(config.outside.clone()).context("every account was there a moment ago")?;
         return Ok((accounts, None));
     }
-    std::fs::create_dir_all(&config.data).with_context(|| {
-        format!("cannot make the data folder {}: choose another with --data", config.data.display())
-    })?;
     let sandbox = windlass_sandbox::start(windlass_sandbox::Config {
         journal: Some(config.data.join("sandbox.journal")),
         ..windlass_sandbox::Config::new(clock.clone(), 1)
@@ -69,8 +66,8 @@ async fn outside(config: &Config, clock: &Clock) -> anyhow::Result<(Accounts, Op
 
 fn tell(config: &Config, door: &str, sandbox: Option<&Sandbox>, schedules: usize) {
     tracing::info!(door, queue = %config.queue, ledger = %config.database, schedules, "up");
-    if config.env == Env::Development {
-        tracing::info!("development: the front door asks for no key");
+    if !config.listen.ip().is_loopback() {
+        tracing::warn!("the front door asks nobody for a key: put it behind a proxy that does");
     }
     if let Some(sandbox) = sandbox {
         let control = &sandbox.addresses().control;

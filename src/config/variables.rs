@@ -79,7 +79,8 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "The server that the command line asks; without it the one that listens at WINDLASS_LISTEN",
     ),
-    plain(Process, "WINDLASS_SLOTS", "32", "Jobs that one process runs at once, 1 to 1024"),
+    plain(Process, "WINDLASS_SHOP", "", "A TOML file of what the shop decides; without it the defaults hold"),
+    plain(Process, "WINDLASS_SLOTS", "32", "Jobs of each queue that one process runs at once, 1 to 1024"),
     plain(
         Process,
         "WINDLASS_LOG_FORMAT",

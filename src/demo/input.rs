@@ -18,6 +18,8 @@ use flate2::bufread::MultiGzDecoder;
 pub use generated::generate;
 pub use windlass_jobs::orders::LINES_MAX;
 
+/// Units of one line; the platform's own bound.
+const QUANTITY_MAX: u32 = windlass_jobs::orders::QUANTITY_MAX as u32;
 /// Rejected rows that are listed one by one; the rest is only counted.
 pub const REJECTED_LISTED_MAX: usize = 100_000;
 

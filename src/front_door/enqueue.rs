@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::State as Given;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use metrics::counter;
 use serde_json::json;
 use windlass_engine::store::{ENVELOPE_BYTES_MAX, Enqueued};
 use windlass_engine::{AcceptedBy, JobId, NewJob, State};
@@ -104,7 +105,7 @@ async fn by_carrier(door: &FrontDoor, planned: Vec<At<Planned>>) -> Vec<At<Resul
     let mut answers = Vec::with_capacity(planned.len());
     for ((at, planned), stored) in planned.into_iter().zip(stored) {
         let answer = match stored {
-            Enqueued::New => Ok(Accepted::New(Receipt::of(&planned.job))),
+            Enqueued::New => Ok(new(&planned.job)),
             Enqueued::Exists { fingerprint, .. } => same_id(door, &planned, fingerprint.as_deref()).await,
             Enqueued::Duplicate { of } => duplicate(door, &planned.job, of).await,
             Enqueued::Full => Err(Problem::new(
@@ -150,13 +151,19 @@ async fn by_ledger(door: &FrontDoor, mut planned: Vec<At<Planned>>) -> Vec<At<Re
     };
     for ((at, planned), put) in planned.into_iter().zip(puts) {
         let answer = match put {
-            Put::New => Ok(Accepted::New(Receipt::of(&planned.job))),
+            Put::New => Ok(new(&planned.job)),
             Put::Exists { fingerprint } => same_id(door, &planned, fingerprint.as_deref()).await,
             Put::Duplicate { of } => duplicate(door, &planned.job, of).await,
         };
         answers.push((at, answer));
     }
     answers
+}
+
+fn new(job: &NewJob) -> Accepted {
+    counter!("windlass_jobs_enqueued_total", "queue" => job.queue.clone(), "kind" => job.envelope.kind.clone())
+        .increment(1);
+    Accepted::New(Receipt::of(job))
 }
 
 fn all_refused(planned: &[At<Planned>], problem: impl Fn() -> Problem) -> Vec<At<Result<Accepted, Problem>>> {

@@ -55,11 +55,9 @@ pub const METRICS: &[Metric] = &[
         "windlass_schedule_fired_total",
         "Instants by outcome: fired, already, overlapped, missed, refused",
     ),
-    gauge("windlass_schedule_last_success_timestamp_seconds", "When a job of the schedule last completed"),
     // The business.
     counter("windlass_effects_total", "Effects on the outside, by outcome"),
     gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),
-    gauge("windlass_findings_open", "Open findings of the reconciliation, by type"),
     counter("windlass_order_moves_total", "Orders that moved to a state"),
     counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
     counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Basket, Input, LINES_MAX, Line, Pays, fen};
+use super::{Basket, Input, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
 
 pub(super) const REQUIRED: [&str; 5] = ["order_no", "product_code", "product_name", "quantity", "unit_price"];
 
@@ -93,9 +93,9 @@ fn line_of(row: &StringRecord, columns: &Columns) -> Result<Line, Fault> {
     if cell(1).is_empty() || cell(1).len() > 64 {
         return Err(("product_code is empty or longer than 64", format!("{:?}", cell(1))));
     }
-    let quantity = cell(3).parse().ok().filter(|n| (1..=1_000_000).contains(n));
+    let quantity = cell(3).parse().ok().filter(|n| (1..=QUANTITY_MAX).contains(n));
     let quantity =
-        quantity.ok_or(("quantity is not a whole number from 1 to 1000000", format!("{:?}", cell(3))))?;
+        quantity.ok_or(("quantity is not a whole number from 1 to 100000", format!("{:?}", cell(3))))?;
     let unit_price_fen = fen(cell(4)).filter(|fen| *fen > 0);
     let unit_price_fen =
         unit_price_fen.ok_or(("unit_price is not a positive amount", format!("{:?}", cell(4))))?;

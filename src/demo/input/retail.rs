@@ -10,7 +10,7 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Basket, Input, LINES_MAX, Line, Pays, fen};
+use super::{Basket, Input, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
 
 const COLUMNS: [&str; 7] =
     ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"];
@@ -99,7 +99,7 @@ fn row_of(record: &StringRecord, columns: &Columns, line_no: u64) -> Result<Row,
     let quantity: i64 =
         cell(3).parse().map_err(|_| ("Quantity is no whole number", format!("{:?}", cell(3))))?;
     let quantity = if invoice.starts_with('C') { -quantity } else { quantity };
-    let quantity = u32::try_from(quantity).ok().filter(|n| (1..=1_000_000).contains(n));
+    let quantity = u32::try_from(quantity).ok().filter(|n| (1..=QUANTITY_MAX).contains(n));
     let quantity = quantity.ok_or(("Quantity has the wrong sign or is too large", cell(3).to_owned()))?;
     let price = fen(cell(5)).ok_or(("UnitPrice is no amount", format!("{:?}", cell(5))))?;
     if price <= 0 {

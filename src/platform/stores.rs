@@ -1,0 +1,59 @@
+//! The two stores of a process, opened before anything else is touched: whoever has them, has the data folder.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use windlass_engine::gate::{BreakerRules, GateRules};
+use windlass_engine::store::sqlite::SqliteStore;
+use windlass_engine::{Clock, JobTable, Store};
+use windlass_jobs::ledger::Ledger;
+use windlass_jobs::{JOBS, Shop};
+
+use crate::config::Config;
+
+pub struct Stores {
+    pub clock: Clock,
+    pub store: Arc<dyn Store>,
+    pub ledger: Ledger,
+}
+
+/// The queue of jobs that talk to nobody outside.
+const INSIDE: [&str; 2] = ["orders", "diagnostics"];
+/// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
+const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
+/// Jobs of one queue that may wait.
+const BACKLOG_MAX: u64 = 1_000_000;
+
+impl Stores {
+    /// Opens both. A queue that has no gate rules yet is given ours; what an operator set stays.
+    ///
+    /// # Errors
+    /// When a store cannot be opened: the message says what to do.
+    pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        let folders =
+            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent());
+        for folder in std::iter::once(config.data.as_path()).chain(folders) {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot make the data folder {}: choose another with --data", folder.display())
+            })?;
+        }
+        let store = Arc::new(SqliteStore::open(config.queue.path(), clock.clone())?);
+        let ledger = Ledger::open(&config.database.to_string(), clock).await?;
+        guard(store.as_ref(), &JobTable::new(JOBS)).await?;
+        Ok(Self { clock: clock.clone(), store, ledger })
+    }
+}
+
+async fn guard(store: &dyn Store, table: &JobTable<Shop>) -> anyhow::Result<()> {
+    let known = store.stats().await?;
+    for queue in table.queues() {
+        if known.iter().any(|known| known.queue == queue && known.gate.rules != GateRules::default()) {
+            continue;
+        }
+        let breaker = (!INSIDE.contains(&queue)).then_some(BREAKER);
+        store
+            .set_gate(queue, GateRules { breaker, backlog_max: Some(BACKLOG_MAX), ..GateRules::default() })
+            .await?;
+    }
+    Ok(())
+}
