@@ -25,10 +25,12 @@ use crate::ledger::{Ledger, LedgerError, Telling};
 use crate::outside::{Fault, OutsideError};
 
 mod error;
+mod known;
 mod list;
 mod record;
 
 pub use error::EffectError;
+pub use known::Told;
 pub use list::{
     EFFECT_ROWS_MAX, EffectPage, EffectView, effects, effects_about, effects_by_kind, effects_in_doubt,
 };
@@ -107,11 +109,18 @@ impl EffectKind {
 #[derive(Clone, Copy, Debug)]
 pub struct Effect<'a> {
     pub kind: EffectKind,
-    /// The same at every attempt, another one for everything that may happen a second time:
-    /// `ylh.create:SO-1001`, `wechat.refund:R-1001-1`.
-    pub key: &'a str,
+    /// What it is done to, by our own number: the same at every attempt, another one for everything that may happen
+    /// a second time.
+    pub of: &'a str,
     /// The order's number; empty when it is about none.
     pub about: &'a str,
+}
+
+impl Effect<'_> {
+    /// Names the effect among all: `ylh.create:SO-1001`, `wechat.refund:R-1001-1`.
+    pub fn key(&self) -> String {
+        format!("{}:{}", self.kind.name(), self.of)
+    }
 }
 
 /// How the effect stands, as far as anybody can know.
@@ -134,6 +143,11 @@ pub enum Ended<T> {
 pub enum Asked<T> {
     Happened(T),
     NeverHeard,
+    /// It did not happen and never can.
+    Refused {
+        code: String,
+        reason: String,
+    },
     CannotTell,
 }
 
@@ -183,7 +197,7 @@ where
     Told: Future<Output = Result<T, OutsideError>>,
 {
     // Held to the end: within this process nobody else tells, or settles what is being told.
-    let Some(telling) = ledger.in_flight().enter(effect.key) else {
+    let Some(telling) = ledger.in_flight().enter(&effect.key()) else {
         return Err(EffectError::being_told(ledger, LOOK_AGAIN));
     };
     let found = match record::find(ledger, effect).await? {
@@ -211,6 +225,10 @@ where
                 Asked::CannotTell => {
                     leave_in_doubt::<T>(ledger, effect, found.tells, "the outside cannot tell").await?;
                     return Err(EffectError::StillInDoubt);
+                }
+                Asked::Refused { code, reason } => {
+                    let refused = record::settle(ledger, effect, Settle::Refused { code, reason }).await?;
+                    return refused.ended_or_open();
                 }
                 Asked::NeverHeard => {}
             },
@@ -240,6 +258,8 @@ where
     let begun_ago = ledger.clock().wall().since(begun.at);
     let time_left = ledger.in_flight().tell_time_max().saturating_sub(begun_ago);
     let answer = tokio::time::timeout(time_left, tell()).await;
+    // By another attempt; and somebody else may have found out while this one waited for its answer.
+    let can_find_out = effect.kind.repeat() != Repeat::Never;
     let ended = match answer {
         Ok(Ok(answer)) => record_done(ledger, effect, answer).await,
         Ok(Err(error)) => match &error.fault {
@@ -253,21 +273,17 @@ where
             }
             // A write that was cut short may have arrived whatever the client calls it.
             Fault::InDoubt | Fault::Unavailable => {
-                let ended = leave_in_doubt(ledger, effect, begun.tells, &error.to_string()).await;
-                if effect.kind.repeat() == Repeat::Never {
-                    ended
-                } else {
-                    ended.and(Err(EffectError::InDoubt(error)))
+                match leave_in_doubt(ledger, effect, begun.tells, &error.to_string()).await? {
+                    Ended::InDoubt { .. } if can_find_out => Err(EffectError::InDoubt(error)),
+                    ended => Ok(ended),
                 }
             }
         },
         Err(_) => {
-            let ended =
-                leave_in_doubt(ledger, effect, begun.tells, "the call took too long and was cut off").await;
-            if effect.kind.repeat() == Repeat::Never {
-                ended
-            } else {
-                ended.and(Err(EffectError::StillInDoubt))
+            let why = "the call took too long and was cut off";
+            match leave_in_doubt(ledger, effect, begun.tells, why).await? {
+                Ended::InDoubt { .. } if can_find_out => Err(EffectError::StillInDoubt),
+                ended => Ok(ended),
             }
         }
     };
@@ -283,7 +299,7 @@ where
     if json.len() > ANSWER_BYTES_MAX {
         tracing::error!(
             effect = effect.kind.name(),
-            key = effect.key,
+            key = effect.key(),
             bytes = json.len(),
             "an answer is too long"
         );

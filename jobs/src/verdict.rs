@@ -11,8 +11,8 @@ const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Throttled without a word of when to come back.
 const THROTTLED_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// The verdict on a failed call. Effects and changes of an order
-/// have their own conversions, which a bare `?` takes.
+/// The verdict on a failed call. Effects and changes of an order have their own conversions, which a bare `?` takes;
+/// that of effects calls here.
 pub fn of_outside(error: OutsideError) -> JobError {
     let outage = error.is_outage();
     let verdict = match &error.fault {

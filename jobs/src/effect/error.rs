@@ -7,9 +7,8 @@ use windlass_engine::JobError;
 
 use crate::ledger::{Ledger, LedgerError};
 use crate::outside::{Fault, OutsideError};
+use crate::verdict;
 
-/// Shop's time until a job tries again whose credentials or settings the outside does not accept: a person must act.
-const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(600);
 /// Shop's time between two looks at an effect that somebody else is bringing about.
 const BEING_TOLD_WAIT_MIN: Duration = Duration::from_millis(200);
 
@@ -30,11 +29,6 @@ pub enum EffectError {
     BeingTold {
         /// Of the shop's time.
         wait: Duration,
-    },
-    /// The key is the record of an effect of another kind.
-    KeyTaken {
-        key: String,
-        kind: String,
     },
     /// The recorded answer does not decode: another build wrote it.
     Answer(serde_json::Error),
@@ -58,7 +52,7 @@ impl EffectError {
             Self::Asking(_) => "ask_failed",
             Self::StillInDoubt => "cannot_tell",
             Self::BeingTold { .. } => "being_told",
-            Self::KeyTaken { .. } | Self::Answer(_) | Self::AnswerTooLong { .. } => "broken",
+            Self::Answer(_) | Self::AnswerTooLong { .. } => "broken",
         }
     }
 }
@@ -71,7 +65,6 @@ impl fmt::Display for EffectError {
             Self::Asking(error) => write!(f, "asking what became of it: {error}"),
             Self::StillInDoubt => f.write_str("nobody can tell yet whether it happened"),
             Self::BeingTold { .. } => f.write_str("another attempt is bringing it about"),
-            Self::KeyTaken { key, kind } => write!(f, "the key {key:?} belongs to an effect {kind}"),
             Self::Answer(error) => write!(f, "the recorded answer is not of this build: {error}"),
             Self::AnswerTooLong { bytes } => {
                 write!(f, "the answer has {bytes} bytes, more than {}", super::ANSWER_BYTES_MAX)
@@ -86,29 +79,18 @@ impl From<EffectError> for JobError {
     fn from(error: EffectError) -> Self {
         match error {
             EffectError::BeingTold { wait } => JobError::snooze(wait, error.to_string()),
-            EffectError::KeyTaken { .. } | EffectError::Answer(_) | EffectError::AnswerTooLong { .. } => {
+            EffectError::Answer(_) | EffectError::AnswerTooLong { .. } => {
                 JobError::fail(anyhow::Error::msg(error.to_string()))
             }
+            // A question that is refused settles nothing: what it asked about may have happened.
+            EffectError::Asking(error) if matches!(error.fault, Fault::Refused { .. }) => {
+                JobError::retry(error)
+            }
             EffectError::DidNotHappen(error) | EffectError::InDoubt(error) | EffectError::Asking(error) => {
-                of_outside(error)
+                verdict::of_outside(error)
             }
             EffectError::StillInDoubt => JobError::retry(anyhow::Error::msg(error.to_string())),
             EffectError::Ledger(error) => JobError::retry(error),
         }
     }
-}
-
-fn of_outside(error: OutsideError) -> JobError {
-    let outage = error.is_outage();
-    let job_error = match &error.fault {
-        Fault::Throttled { retry_after: Some(after) } => JobError::retry_after(*after, error),
-        Fault::Misconfigured { code } => {
-            metrics::counter!("windlass_outside_misconfigured_total", "system" => error.system.name())
-                .increment(1);
-            tracing::error!(system = error.system.name(), %code, %error, "our credentials or settings are wrong");
-            JobError::retry_after(MISCONFIGURED_RETRY_AFTER, error)
-        }
-        _ => JobError::retry(error),
-    };
-    if outage { job_error.outage() } else { job_error }
 }

@@ -110,16 +110,12 @@ pub(super) enum Settle {
     Refused { code: String, reason: String },
 }
 
-const FIND: &str = "SELECT kind, state, tells, told_at, teller, answer, code, reason, doubted_at FROM effects \
+const FIND: &str = "SELECT state, tells, told_at, teller, answer, code, reason, doubted_at FROM effects \
                     WHERE key = $1";
 
-pub(super) async fn find(ledger: &Ledger, effect: Effect<'_>) -> Result<Option<Found>, EffectError> {
-    let row = sqlx::query(FIND)
-        .bind(effect.key.to_owned())
-        .fetch_optional(ledger.reads())
-        .await
-        .map_err(LedgerError::from)?;
-    row.map(|row| read(&row, effect)).transpose()
+pub(super) async fn find(ledger: &Ledger, effect: Effect<'_>) -> Result<Option<Found>, LedgerError> {
+    let row = sqlx::query(FIND).bind(effect.key()).fetch_optional(ledger.reads()).await?;
+    row.map(|row| read(&row)).transpose()
 }
 
 /// A call that was begun.
@@ -147,7 +143,7 @@ pub(super) async fn begin(
             "INSERT INTO effects (key, kind, about, state, tells, told_at, teller, created_at) \
              VALUES ($1, $2, $3, 'intended', 1, $4, $5, $6) ON CONFLICT (key) DO NOTHING",
         )
-        .bind(effect.key.to_owned())
+        .bind(effect.key())
         .bind(effect.kind.name())
         .bind(effect.about.to_owned())
         .bind(at.micros())
@@ -160,7 +156,7 @@ pub(super) async fn begin(
             "UPDATE effects SET state = 'intended', tells = tells + 1, told_at = $2, teller = $3 \
              WHERE key = $1 AND tells = $4 AND state = $5",
         )
-        .bind(effect.key.to_owned())
+        .bind(effect.key())
         .bind(at.micros())
         .bind(ledger.in_flight().teller().to_owned())
         .bind(found.tells)
@@ -182,16 +178,13 @@ pub(super) async fn did_not_happen(
 ) -> Result<(), LedgerError> {
     let tells = begun.tells;
     if begun.was_in_doubt {
-        return doubt(ledger, effect, tells, why).await.map(drop).map_err(|error| match error {
-            EffectError::Ledger(error) => error,
-            other => LedgerError::Unreadable(other.to_string()),
-        });
+        return doubt(ledger, effect, tells, why).await.map(drop);
     }
     let mut tx = ledger.begin().await?;
     sqlx::query(
         "UPDATE effects SET told_at = NULL, last_error = $3 WHERE key = $1 AND tells = $2 AND state = 'intended'",
     )
-    .bind(effect.key.to_owned())
+    .bind(effect.key())
     .bind(tells)
     .bind(why.to_owned())
     .execute(tx.conn())
@@ -206,7 +199,7 @@ pub(super) async fn doubt(
     effect: Effect<'_>,
     tells: i64,
     why: &str,
-) -> Result<Found, EffectError> {
+) -> Result<Found, LedgerError> {
     let now = ledger.clock().now();
     let mut tx = ledger.begin().await?;
     let before = find_in(&mut tx, effect).await?;
@@ -214,13 +207,12 @@ pub(super) async fn doubt(
         "UPDATE effects SET state = 'in_doubt', doubted_at = COALESCE(doubted_at, $3), last_error = $4 \
          WHERE key = $1 AND tells = $2 AND state IN ('intended', 'in_doubt')",
     )
-    .bind(effect.key.to_owned())
+    .bind(effect.key())
     .bind(tells)
     .bind(now.micros())
     .bind(why.to_owned())
     .execute(tx.conn())
-    .await
-    .map_err(LedgerError::from)?;
+    .await?;
     let after = find_in(&mut tx, effect).await?;
     if after.state == EffectState::InDoubt && before.doubted_at.is_none() {
         event(&mut tx, effect, EffectState::InDoubt, why).await?;
@@ -231,7 +223,25 @@ pub(super) async fn doubt(
 
 /// Writes the end down. Answers the row as it then stands: of two ends the first is kept, except that knowing that
 /// it happened outranks a refusal.
-pub(super) async fn settle(ledger: &Ledger, effect: Effect<'_>, end: Settle) -> Result<Found, EffectError> {
+pub(super) async fn settle(ledger: &Ledger, effect: Effect<'_>, end: Settle) -> Result<Found, LedgerError> {
+    let mut tx = ledger.begin().await?;
+    let more = match &end {
+        Settle::Done { .. } => String::new(),
+        Settle::Refused { code, .. } => code.clone(),
+    };
+    settle_in(&mut tx, effect, end, &more).await?;
+    let after = find_in(&mut tx, effect).await?;
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// As [`settle`], inside a transaction; `more` stands in the timeline. False: there was nothing to settle.
+pub(super) async fn settle_in(
+    tx: &mut Tx,
+    effect: Effect<'_>,
+    end: Settle,
+    more: &str,
+) -> Result<bool, LedgerError> {
     let (state, answer, code, reason) = match end {
         Settle::Done { answer } => (EffectState::Done, Some(answer), None, None),
         Settle::Refused { code, reason } => (EffectState::Refused, None, Some(code), Some(reason)),
@@ -246,33 +256,25 @@ pub(super) async fn settle(ledger: &Ledger, effect: Effect<'_>, end: Settle) -> 
              WHERE key = $1 AND state IN ('intended', 'in_doubt')"
         }
     };
-    let shown = code.clone().unwrap_or_default();
-    let mut tx = ledger.begin().await?;
+    let now = tx.ledger().clock().now();
     let settled = sqlx::query(text)
-        .bind(effect.key.to_owned())
+        .bind(effect.key())
         .bind(state.as_str())
         .bind(answer)
         .bind(code)
         .bind(reason)
-        .bind(ledger.clock().now().micros())
+        .bind(now.micros())
         .execute(tx.conn())
-        .await
-        .map_err(LedgerError::from)?;
-    if settled.rows_affected() > 0 {
-        event(&mut tx, effect, state, &shown).await?;
+        .await?;
+    if settled.rows_affected() == 0 {
+        return Ok(false);
     }
-    let after = find_in(&mut tx, effect).await?;
-    tx.commit().await?;
-    Ok(after)
+    event(tx, effect, state, more).await?;
+    Ok(true)
 }
 
-async fn find_in(tx: &mut Tx, effect: Effect<'_>) -> Result<Found, EffectError> {
-    let row = sqlx::query(FIND)
-        .bind(effect.key.to_owned())
-        .fetch_one(tx.conn())
-        .await
-        .map_err(LedgerError::from)?;
-    read(&row, effect)
+async fn find_in(tx: &mut Tx, effect: Effect<'_>) -> Result<Found, LedgerError> {
+    read(&sqlx::query(FIND).bind(effect.key()).fetch_one(tx.conn()).await?)
 }
 
 async fn event(tx: &mut Tx, effect: Effect<'_>, state: EffectState, more: &str) -> Result<(), LedgerError> {
@@ -283,20 +285,11 @@ async fn event(tx: &mut Tx, effect: Effect<'_>, state: EffectState, more: &str) 
         "" => format!("{} {}", effect.kind.name(), state.as_str().replace('_', " ")),
         more => format!("{} {}: {more}", effect.kind.name(), state.as_str().replace('_', " ")),
     };
-    let data = json!({ "effect": effect.kind.name(), "key": effect.key, "state": state });
+    let data = json!({ "effect": effect.kind.name(), "key": effect.key(), "state": state });
     tx.event(effect.about, "effect", &text, &data).await
 }
 
-fn read(row: &AnyRow, effect: Effect<'_>) -> Result<Found, EffectError> {
-    let found = read_row(row)?;
-    let kind: String = row.try_get("kind").map_err(LedgerError::from)?;
-    if kind != effect.kind.name() {
-        return Err(EffectError::KeyTaken { key: effect.key.to_owned(), kind });
-    }
-    Ok(found)
-}
-
-fn read_row(row: &AnyRow) -> Result<Found, LedgerError> {
+fn read(row: &AnyRow) -> Result<Found, LedgerError> {
     let state: String = row.try_get("state")?;
     let instant =
         |column| Ok::<_, LedgerError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros));

@@ -148,8 +148,7 @@ impl SendNotification {
     where
         Told: Future<Output = Result<(), OutsideError>>,
     {
-        let key = format!("{}:{}", kind.name(), self.dedup_key());
-        let effect = Effect { kind, key: &key, about: &self.order_no };
+        let effect = Effect { kind, of: &self.dedup_key(), about: &self.order_no };
         Ok(perform(&shop.ledger, effect, || async { Ok(Asked::CannotTell) }, tell).await?)
     }
 

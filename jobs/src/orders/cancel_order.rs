@@ -1,20 +1,17 @@
 //! Cancelling, from every state: what was not paid is closed at WeChat first, what the supplier has it must let go
 //! of, what was paid goes back, and what was shipped cannot be cancelled any more.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome};
 
 use super::change::{Change, ChangeError};
+use super::close_payment::{close, settle_close};
 use super::state::OrderState;
 use super::wind_down::{give_up, wind_down};
 use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF, expire_unpaid_orders::NOT_PAID};
-use crate::effect::{Asked, Effect, EffectKind, perform};
-use crate::payments::wechat_pay::CloseAnswer;
-use crate::payments::{Money, PaymentState, Trade, ask_trade, take_money};
+use crate::payments::{PaymentState, Trade, ask_trade, take_money};
 use crate::shop::Shop;
 
 /// Attempts for which an order that nobody knows is waited for: some minutes.
@@ -116,64 +113,21 @@ impl CancelOrder {
     }
 }
 
-/// Closes the payment of an order that is being cancelled. A 204 is no proof, and the customer may pay right before:
-/// WeChat is asked again afterwards (facts: wechat-pay.md 7).
+/// Closes the payment of an order that is being cancelled, and winds it on by what became of that.
 async fn close_payment(shop: &Shop, job: &JobContext, order_no: &str) -> Result<Outcome, JobError> {
-    match ask_trade(shop, order_no).await? {
-        Trade::Paid(money) => return paid_after_all(shop, job, order_no, &money).await,
-        Trade::Closed | Trade::Unknown => return closed(shop, job, order_no).await,
-        Trade::Open => {}
-    }
-    wait_until_closable(shop, order_no).await?;
-    let key = format!("{}:{order_no}", EffectKind::WechatClose.name());
-    let effect = Effect { kind: EffectKind::WechatClose, key: &key, about: order_no };
-    perform(
-        &shop.ledger,
-        effect,
-        || async { Ok(Asked::CannotTell) },
-        || async {
-            let answer = shop.wechat_pay.close(order_no).await?;
-            Ok(matches!(answer, CloseAnswer::Taken | CloseAnswer::AlreadyClosed))
-        },
-    )
-    .await?;
-    match ask_trade(shop, order_no).await? {
-        Trade::Paid(money) => paid_after_all(shop, job, order_no, &money).await,
-        Trade::Closed | Trade::Unknown => closed(shop, job, order_no).await,
-        Trade::Open => {
-            Err(JobError::retry(anyhow::anyhow!("WeChat was asked to close {order_no} and has not yet")))
+    let trade = match ask_trade(shop, order_no).await? {
+        Trade::Open => close(shop, order_no).await?,
+        over => over,
+    };
+    let mut change = Change::begin(shop, job, order_no).await?;
+    match &trade {
+        Trade::Paid(money) => take_money(&mut change, money).await?,
+        Trade::Closed | Trade::Unknown if change.standing.payment.state == PaymentState::Paying => {
+            settle_close(&mut change, &trade).await?;
+            mark_closed(&mut change).await?;
+            wind_down(&mut change).await?;
         }
-    }
-}
-
-/// Not sooner than some minutes after the order was made; waiting uses up no attempt.
-async fn wait_until_closable(shop: &Shop, order_no: &str) -> Result<(), JobError> {
-    let row: Option<(i64,)> = sqlx::query_as("SELECT recorded_at FROM orders WHERE order_no = $1")
-        .bind(order_no)
-        .fetch_optional(shop.ledger.reads())
-        .await?;
-    let recorded_at = windlass_engine::Timestamp::from_micros(row.map_or(0, |(at,)| at));
-    let closable_at = recorded_at + Duration::from_secs(shop.settings.close_not_before_s);
-    let left = closable_at.since(shop.clock.now());
-    if left.is_zero() { Ok(()) } else { Err(JobError::snooze(left, "WeChat closes no payment this young")) }
-}
-
-async fn paid_after_all(
-    shop: &Shop,
-    job: &JobContext,
-    order_no: &str,
-    money: &Money,
-) -> Result<Outcome, JobError> {
-    let mut change = Change::begin(shop, job, order_no).await?;
-    take_money(&mut change, money).await?;
-    finish(change).await
-}
-
-async fn closed(shop: &Shop, job: &JobContext, order_no: &str) -> Result<Outcome, JobError> {
-    let mut change = Change::begin(shop, job, order_no).await?;
-    if change.standing.payment.state == PaymentState::Paying {
-        mark_closed(&mut change).await?;
-        wind_down(&mut change).await?;
+        _ => {}
     }
     finish(change).await
 }

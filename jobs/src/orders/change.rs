@@ -169,6 +169,24 @@ impl<'a> Change<'a> {
         Ok(self.tx.event(&self.standing.order.order_no, kind, text, &data).await?)
     }
 
+    /// Tells people, in the order's timeline, once for each thing to tell. False: they were told before.
+    pub async fn needs_person(&mut self, why: &str, data: Value) -> Result<bool, ChangeError> {
+        let told: Option<(String,)> = sqlx::query_as(
+            "SELECT id FROM order_events WHERE order_no = $1 AND kind = 'needs_person' AND text = $2 \
+             AND COALESCE(data, '') = $3 LIMIT 1",
+        )
+        .bind(&self.standing.order.order_no)
+        .bind(why)
+        .bind(if data.is_null() { String::new() } else { data.to_string() })
+        .fetch_optional(self.tx.conn())
+        .await?;
+        if told.is_some() {
+            return Ok(false);
+        }
+        self.event("needs_person", why, data).await?;
+        Ok(true)
+    }
+
     /// Enqueues the next step of this order: its id is derived from the order and this very change, so that there
     /// is one however often the change is tried.
     pub async fn next<J: Job>(&mut self, step: &J) -> Result<(), ChangeError> {

@@ -15,6 +15,7 @@ use super::check_supply::CheckSupply;
 use super::complete_order::CompleteOrder;
 use super::standing::Standing;
 use super::state::OrderState;
+use super::sweep_effects::sweep_effects;
 use super::unwind::{NextStep, next_step};
 use super::upload_shipping::UploadShipping;
 use crate::callback::callbacks_waiting;
@@ -24,7 +25,7 @@ use crate::payments::{self, PaymentState, QueryRefund, RefundState, RequestRefun
 use crate::shop::Shop;
 use crate::suppliers::{self, CancelState, CancelSupplierOrder, PlaceSupplierOrder, SupplierState};
 
-/// Looks for orders, refunds, uploads, messages and callbacks that stand still.
+/// Looks for orders, refunds, uploads, messages, callbacks and effects that stand still.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SweepOrders {}
@@ -43,9 +44,10 @@ impl Job for SweepOrders {
         let uploads = sweep.uploads().await?;
         let notifications = sweep.notifications().await?;
         let callbacks = sweep.callbacks().await?;
+        let effects = sweep_effects(shop, job).await?;
         Ok(Outcome::result(json!({
             "orders": orders, "refunds": refunds, "uploads": uploads, "notifications": notifications,
-            "callbacks": callbacks,
+            "callbacks": callbacks, "effects": effects,
         })))
     }
 }

@@ -25,6 +25,8 @@ pub struct Tally {
     /// By kind, then by state.
     pub effects: BTreeMap<String, BTreeMap<String, i64>>,
     pub effects_in_doubt: i64,
+    /// Orders that wait for a person: a payment in dispute, a refund or an upload that cannot go on by itself.
+    pub needs_person: i64,
 }
 
 pub async fn tally(ledger: &Ledger) -> Result<Tally, LedgerError> {
@@ -49,6 +51,13 @@ pub async fn tally(ledger: &Ledger) -> Result<Tally, LedgerError> {
             .await?,
         effects,
         effects_in_doubt: effects_in_doubt(ledger).await?,
+        needs_person: sum(
+            ledger,
+            "SELECT COUNT(*) AS n FROM (SELECT order_no FROM payments WHERE state = 'disputed' \
+             UNION SELECT order_no FROM refunds WHERE state IN ('closed', 'abnormal', 'refused') \
+             UNION SELECT order_no FROM shipping_uploads WHERE state = 'needs_person') AS waiting",
+        )
+        .await?,
     })
 }
 

@@ -19,6 +19,8 @@ use crate::shop::Shop;
 
 /// The carrier's id for a parcel whose carrier WeChat has no id for.
 const OTHER_CARRIER: &str = "OTHERS";
+/// Why there is nothing to upload any more.
+const REFUNDED: &str = "refunded";
 
 /// Uploads the shipment of an order.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -28,14 +30,10 @@ pub struct UploadShipping {
     pub order_no: String,
 }
 
-/// How the upload stands at WeChat.
+/// What is kept of the upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Uploaded {
     Ours,
-    /// The payment was refunded: nothing to upload any more.
-    Refunded,
-    /// WeChat has other parcels, and one chance to change them.
-    Others,
 }
 
 impl Job for UploadShipping {
@@ -54,16 +52,14 @@ impl Job for UploadShipping {
             return Ok(Outcome::result(json!({ "skipped": "no upload is wanted" })));
         }
         let upload = upload(shop, &self.order_no).await?;
-        let key = format!("{}:{}", EffectKind::UploadShipping.name(), self.order_no);
-        let effect = Effect { kind: EffectKind::UploadShipping, key: &key, about: &self.order_no };
+        let effect = effect(&self.order_no);
         let ended = perform(&shop.ledger, effect, || ask(shop, &upload), || tell(shop, &upload)).await?;
 
         let mut change = Change::begin(shop, job, &self.order_no).await?;
         match ended {
             Ended::Done(Uploaded::Ours) => record(&mut change, "uploaded", "").await?,
-            Ended::Done(Uploaded::Refunded) => record(&mut change, "not_needed", "refunded").await?,
-            Ended::Done(Uploaded::Others) => {
-                record(&mut change, "needs_person", "WeChat has other parcels of this order").await?;
+            Ended::Refused { code, reason } if code == REFUNDED => {
+                record(&mut change, "not_needed", &reason).await?;
             }
             Ended::Refused { code, reason } => {
                 record(&mut change, "needs_person", &format!("{code}: {reason}")).await?;
@@ -75,6 +71,30 @@ impl Job for UploadShipping {
         change.commit().await?;
         Ok(Outcome::done())
     }
+}
+
+fn effect(order_no: &str) -> Effect<'_> {
+    Effect { kind: EffectKind::UploadShipping, of: order_no, about: order_no }
+}
+
+/// Settles the effect of an upload by what was recorded of it.
+pub async fn upload_is_known(change: &mut Change<'_>, how: &str) -> Result<(), ChangeError> {
+    let order_no = change.order_no().to_owned();
+    let row: Option<(String, String)> =
+        sqlx::query_as("SELECT state, note FROM shipping_uploads WHERE order_no = $1")
+            .bind(&order_no)
+            .fetch_optional(change.tx().conn())
+            .await?;
+    match row {
+        Some((state, _)) if state == "uploaded" => {
+            change.tx().effect_happened(effect(&order_no), &Uploaded::Ours, how).await?;
+        }
+        Some((state, note)) if state != "wanted" => {
+            change.tx().effect_did_not_happen(effect(&order_no), &state, &note).await?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 async fn is_wanted(shop: &Shop, order_no: &str) -> Result<bool, JobError> {
@@ -107,10 +127,16 @@ async fn ask(shop: &Shop, upload: &ShippingUpload) -> Result<Asked<Uploaded>, Ou
     };
     Ok(match settle(&order, &tracking_nos(upload)) {
         Settled::Done => Asked::Happened(Uploaded::Ours),
-        Settled::Refunded => Asked::Happened(Uploaded::Refunded),
-        Settled::Person => Asked::Happened(Uploaded::Others),
+        Settled::Refunded => refused(REFUNDED, "the payment was refunded"),
+        Settled::Person => {
+            refused("other_parcels", "WeChat has other parcels, and one chance to change them")
+        }
         Settled::SendAgain => Asked::NeverHeard,
     })
+}
+
+fn refused(code: &str, reason: &str) -> Asked<Uploaded> {
+    Asked::Refused { code: code.to_owned(), reason: reason.to_owned() }
 }
 
 async fn tell(shop: &Shop, upload: &ShippingUpload) -> Result<Uploaded, OutsideError> {
@@ -118,6 +144,10 @@ async fn tell(shop: &Shop, upload: &ShippingUpload) -> Result<Uploaded, OutsideE
         UploadAnswer::Done | UploadAnswer::Unchanged => Ok(Uploaded::Ours),
         UploadAnswer::AskOrder { code } => match ask(shop, upload).await? {
             Asked::Happened(uploaded) => Ok(uploaded),
+            Asked::Refused { code, reason } => {
+                let fault = Fault::Refused { code };
+                Err(OutsideError::new(System::MiniProgram, "upload_shipping_info", fault, &reason))
+            }
             Asked::NeverHeard | Asked::CannotTell => {
                 let detail = format!("code {code}, and get_order has nothing of it");
                 Err(OutsideError::new(System::MiniProgram, "upload_shipping_info", Fault::InDoubt, &detail))

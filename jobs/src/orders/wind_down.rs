@@ -43,9 +43,8 @@ pub async fn wind_down(change: &mut Change<'_>) -> Result<(), ChangeError> {
             reserve_refund(change, amount_fen, &reason).await
         }
         NextStep::NeedsPerson => {
-            change
-                .event("needs_person", "the money cannot go back by itself: see the payment", json!(null))
-                .await
+            let why = "the money cannot go back by itself: see the payment";
+            change.needs_person(why, json!(null)).await.map(drop)
         }
         NextStep::End(state) => end(change, state).await,
     }

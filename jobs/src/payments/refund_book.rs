@@ -8,6 +8,7 @@ use serde_json::json;
 use windlass_engine::{Job, JobId, Timestamp};
 
 use super::refund::{RefundState, refund_no};
+use super::request_refund::is_there;
 use super::{QueryRefund, RequestRefund};
 use crate::notifications::{Template, notify};
 use crate::orders::{Change, ChangeError, wind_down};
@@ -71,10 +72,10 @@ pub async fn record_refund(
 ) -> Result<(), ChangeError> {
     let Some(known) = change.standing.refunds.iter().find(|refund| refund.refund_no == refund_no).cloned()
     else {
-        return change
-            .event("needs_person", "a refund that is not in the books", json!({ "refund_no": refund_no }))
-            .await;
+        let data = json!({ "refund_no": refund_no });
+        return change.needs_person("a refund that is not in the books", data).await.map(drop);
     };
+    is_there(change, refund_no, news).await?;
     if known.state.is_final() || known.state == news.state || news.state == RefundState::Requested {
         return Ok(());
     }
@@ -107,6 +108,15 @@ pub async fn record_refund(
         _ => {}
     }
     wind_down(change).await
+}
+
+/// Settles the effects of refunds that WeChat was heard of.
+pub async fn refunds_are_known(change: &mut Change<'_>) -> Result<(), ChangeError> {
+    for refund in change.standing.refunds.clone() {
+        let news = RefundNews { state: refund.state, refund_id: refund.refund_id, note: refund.note };
+        is_there(change, &refund.refund_no, &news).await?;
+    }
+    Ok(())
 }
 
 /// Sends for the refund's outcome: the callback may be lost.

@@ -10,7 +10,7 @@ use super::refund_book::{RefundNews, record_refund};
 use super::wechat_pay::{PaymentRef, Refund, RefundRequest, RefundStatus};
 use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
 use crate::money::Fen;
-use crate::orders::{Change, RefundRow, STEP_ATTEMPTS_MAX, STEP_BACKOFF, Standing, refund_row};
+use crate::orders::{Change, ChangeError, RefundRow, STEP_ATTEMPTS_MAX, STEP_BACKOFF, Standing, refund_row};
 use crate::outside::{Fault, OutsideError};
 use crate::shop::Shop;
 
@@ -57,11 +57,9 @@ impl Job for RequestRefund {
         };
         let request = request(&standing, &refund);
 
-        let key = format!("{}:{}", EffectKind::WechatRefund.name(), refund.refund_no);
-        let effect = Effect { kind: EffectKind::WechatRefund, key: &key, about: &refund.order_no };
         let ended = perform(
             &shop.ledger,
-            effect,
+            effect(&refund.refund_no, &refund.order_no),
             || async { Ok(ask(shop, &refund.refund_no).await?.map_or(Asked::NeverHeard, Asked::Happened)) },
             || tell(shop, &request),
         )
@@ -72,6 +70,29 @@ impl Job for RequestRefund {
         change.commit().await?;
         Ok(Outcome::done())
     }
+}
+
+fn effect<'a>(refund_no: &'a str, order_no: &'a str) -> Effect<'a> {
+    Effect { kind: EffectKind::WechatRefund, of: refund_no, about: order_no }
+}
+
+/// WeChat speaks of the refund: it has it, whatever became of our own call.
+pub(crate) async fn is_there(
+    change: &mut Change<'_>,
+    refund_no: &str,
+    news: &RefundNews,
+) -> Result<(), ChangeError> {
+    let status = match news.state {
+        RefundState::Succeeded => "SUCCESS",
+        RefundState::Closed => "CLOSED",
+        RefundState::Abnormal => "ABNORMAL",
+        RefundState::Accepted => "PROCESSING",
+        RefundState::Requested | RefundState::Refused => return Ok(()),
+    };
+    let answer = RefundAnswer { refund_id: news.refund_id.clone(), status: status.to_owned() };
+    let order_no = change.order_no().to_owned();
+    change.tx().effect_happened(effect(refund_no, &order_no), &answer, "WeChat knows the refund").await?;
+    Ok(())
 }
 
 fn request(standing: &Standing, refund: &RefundRow) -> RefundRequest {

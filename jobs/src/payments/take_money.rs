@@ -5,9 +5,9 @@
 use serde_json::json;
 use windlass_engine::Timestamp;
 
-use super::{PaymentState, reserve_refund};
+use super::{PaymentState, Trade, reserve_refund};
 use crate::notifications::{Template, notify};
-use crate::orders::{Change, ChangeError, CheckSupply, OrderState, wind_down};
+use crate::orders::{Change, ChangeError, CheckSupply, OrderState, settle_close, wind_down};
 
 /// What WeChat says of a payment that was made.
 #[derive(Clone, Debug)]
@@ -20,19 +20,24 @@ pub struct Money {
 }
 
 pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
+    // What was paid was not closed, whatever became of our own call.
+    settle_close(change, &Trade::Paid(money.clone())).await?;
     let payment = &change.standing.payment;
     if payment.state.has_money() {
-        return if payment.transaction_id.as_deref() == Some(money.transaction_id.as_str()) {
+        let known = payment.transaction_id.as_deref();
+        // A disputed payment without a number is one that is in the books of another order: told of already.
+        return if known.is_none() || known == Some(money.transaction_id.as_str()) {
             Ok(())
         } else {
             dispute(change, money, "a second payment for the order").await
         };
     }
-    if money.amount_fen != payment.amount_fen {
-        return disputed(change, money, "another amount than the order's").await;
-    }
+    let wanted_fen = payment.amount_fen;
     if is_known_elsewhere(change, &money.transaction_id).await? {
-        return dispute(change, money, "the payment of another order").await;
+        return disputed_without(change, money).await;
+    }
+    if money.amount_fen != wanted_fen {
+        return disputed(change, money, "another amount than the order's").await;
     }
     let late = change.standing.payment.state == PaymentState::Closed;
     record(change, money, if late { PaymentState::Late } else { PaymentState::Succeeded }).await?;
@@ -82,11 +87,27 @@ async fn disputed(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(
     dispute(change, money, why).await
 }
 
+/// The money is in the books of another order already, and must not be there twice.
+async fn disputed_without(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
+    let now = change.now().micros();
+    let order_no = change.order_no().to_owned();
+    sqlx::query("UPDATE payments SET state = 'disputed', known_by = $1, touched_at = $2 WHERE order_no = $3")
+        .bind(money.known_by)
+        .bind(now)
+        .bind(&order_no)
+        .execute(change.tx().conn())
+        .await?;
+    dispute(change, money, "the payment of another order").await?;
+    change.refresh().await
+}
+
+/// Says so once, however often it is looked at.
 async fn dispute(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(), ChangeError> {
-    metrics::counter!("windlass_payments_disputed_total").increment(1);
-    let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen,
-        "known_by": money.known_by });
-    change.event("needs_person", why, data).await
+    let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen });
+    if change.needs_person(why, data).await? {
+        metrics::counter!("windlass_payments_disputed_total").increment(1);
+    }
+    Ok(())
 }
 
 async fn is_known_elsewhere(change: &mut Change<'_>, transaction_id: &str) -> Result<bool, ChangeError> {

@@ -4,6 +4,7 @@ use windlass_engine::JobError;
 
 use super::take_money::Money;
 use super::wechat_pay::{TradeState, Transaction};
+use crate::outside::{Fault, OutsideError, System};
 use crate::shop::Shop;
 use crate::verdict;
 
@@ -21,17 +22,20 @@ pub enum Trade {
 
 /// Asks WeChat for the payment of an order.
 pub async fn ask_trade(shop: &Shop, order_no: &str) -> Result<Trade, JobError> {
-    let transaction = shop.wechat_pay.query_by_out_trade_no(order_no).await.map_err(verdict::of_outside)?;
+    query_trade(shop, order_no).await.map_err(verdict::of_outside)
+}
+
+/// As [`ask_trade`], for whoever judges the failure itself.
+pub async fn query_trade(shop: &Shop, order_no: &str) -> Result<Trade, OutsideError> {
+    let transaction = shop.wechat_pay.query_by_out_trade_no(order_no).await?;
     transaction.map_or(Ok(Trade::Unknown), |transaction| read_trade(transaction, order_no))
 }
 
-fn read_trade(transaction: Transaction, order_no: &str) -> Result<Trade, JobError> {
+fn read_trade(transaction: Transaction, order_no: &str) -> Result<Trade, OutsideError> {
     if transaction.state.is_paid() {
-        let money = money(&transaction, "query");
-        return money.map(Trade::Paid).ok_or_else(|| {
-            JobError::retry(anyhow::anyhow!(
-                "WeChat says {order_no} is paid, and not how much or by which payment"
-            ))
+        return money(&transaction, "query").map(Trade::Paid).ok_or_else(|| {
+            let lacks = "WeChat says that it is paid, and not how much or by which payment";
+            OutsideError::new(System::WechatPay, "query_payment", Fault::Unavailable, lacks)
         });
     }
     if transaction.state.is_over_unpaid() {

@@ -9,7 +9,7 @@ use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome};
 use super::book::{set_cancel, set_supplier};
 use super::supplier_order::{CancelState, SupplierState};
 use super::ylh::CancelAsked;
-use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
+use crate::effect::{Asked, Effect, EffectKind, Ended, Told, perform};
 use crate::orders::{Change, ChangeError, STEP_ATTEMPTS_MAX, STEP_BACKOFF, Standing, wind_down};
 use crate::outside::OutsideError;
 use crate::shop::Shop;
@@ -48,12 +48,11 @@ impl Job for CancelSupplierOrder {
             return Ok(Outcome::result(json!({ "skipped": "no cancel is wanted" })));
         }
 
-        let key = effect_key(&supplier.so_id, supplier.cancels);
-        let effect = Effect { kind: EffectKind::YlhCancel, key: &key, about: &self.order_no };
+        let asked = nth_cancel(&supplier.so_id, supplier.cancels);
         let reason: String = standing.order.reason.chars().take(REASON_CHARS_MAX).collect();
         let ended = perform(
             &shop.ledger,
-            effect,
+            effect(&asked, &self.order_no),
             || async { Ok(Asked::CannotTell) },
             || tell(shop, &supplier.so_id, &reason),
         )
@@ -66,10 +65,35 @@ impl Job for CancelSupplierOrder {
     }
 }
 
+fn effect<'a>(nth_cancel: &'a str, order_no: &'a str) -> Effect<'a> {
+    Effect { kind: EffectKind::YlhCancel, of: nth_cancel, about: order_no }
+}
+
 /// A cancel that failed and is wanted again later is another effect.
-fn effect_key(so_id: &str, cancels: i64) -> String {
-    let kind = EffectKind::YlhCancel.name();
-    if cancels <= 1 { format!("{kind}:{so_id}") } else { format!("{kind}:{so_id}#{cancels}") }
+fn nth_cancel(so_id: &str, cancels: i64) -> String {
+    if cancels <= 1 { so_id.to_owned() } else { format!("{so_id}#{cancels}") }
+}
+
+/// YLH said what came of the newest cancel, or the order went on without one: each was heard, unless no call of ours
+/// can have reached YLH.
+pub(crate) async fn is_answered(change: &mut Change<'_>, how: &str) -> Result<(), ChangeError> {
+    let Some(supplier) = change.standing.supplier.clone() else { return Ok(()) };
+    let already_cancelled = supplier.state == SupplierState::Cancelled;
+    for nth in 1..=supplier.cancels {
+        let (asked, order_no) = (nth_cancel(&supplier.so_id, nth), change.order_no().to_owned());
+        let effect = effect(&asked, &order_no);
+        match change.tx().effect_told(effect).await? {
+            Told::Perhaps => {
+                change.tx().effect_happened(effect, &already_cancelled, how).await?;
+            }
+            Told::Never => {
+                let never = "the supplier let go of the order before it was asked";
+                change.tx().effect_did_not_happen(effect, "not_needed", never).await?;
+            }
+            Told::Ended => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether YLH said that it had cancelled before.

@@ -8,7 +8,8 @@ use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome, T
 
 use super::book::{Returned, record_quantities, set_cancel, set_supplier};
 use super::callbacks::order_of;
-use super::place_supplier_order::cancel_what_is_over;
+use super::cancel_supplier_order;
+use super::place_supplier_order::{self, cancel_what_is_over};
 use super::supplier_order::{CancelState, SupplierState};
 use super::ylh::{Callback, Method, verify_form};
 use crate::callback::callback;
@@ -56,11 +57,23 @@ impl Job for HandleSupplierCallback {
         let mut change = Change::begin(shop, job, &order_no).await?;
         let heard = json!({ "method": said.method, "state": said.state, "haier_no": said.ext_order_no });
         change.event("supplier_callback", said.fail_msg.as_deref().unwrap_or_default(), heard).await?;
+        settle_effects(&mut change, &said).await?;
         apply(&mut change, &said, said.at.unwrap_or(stored.received_at)).await?;
         change.tx().callback_handled(&self.callback_id).await?;
         change.commit().await?;
         Ok(Outcome::done())
     }
+}
+
+/// A callback says more than it says: YLH has the order, and heard the cancel that it answers.
+async fn settle_effects(change: &mut Change<'_>, said: &Callback) -> Result<(), ChangeError> {
+    const HOW: &str = "YLH called back";
+    place_supplier_order::is_there(change, said.ext_order_no.as_deref().unwrap_or_default(), HOW).await?;
+    if said.method == Method::Cancel && matches!(supplier(change).1, CancelState::Wanted | CancelState::Asked)
+    {
+        cancel_supplier_order::is_answered(change, HOW).await?;
+    }
+    Ok(())
 }
 
 async fn apply(change: &mut Change<'_>, said: &Callback, said_at: Timestamp) -> Result<(), ChangeError> {
@@ -80,9 +93,8 @@ async fn apply(change: &mut Change<'_>, said: &Callback, said_at: Timestamp) -> 
         // What 0 means with out-of-stock is not explained; a state that is not printed is for a person.
         (Method::OutOfStock, 0) => Ok(()),
         (_, state) => {
-            change
-                .event("needs_person", "YLH says a state that is not known", json!({ "state": state }))
-                .await
+            let data = json!({ "state": state });
+            change.needs_person("YLH says a state that is not known", data).await.map(drop)
         }
     }
 }

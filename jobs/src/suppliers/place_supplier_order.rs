@@ -10,7 +10,7 @@ use super::CancelSupplierOrder;
 use super::book::{record_sending, set_cancel, set_supplier};
 use super::supplier_order::{CancelState, SupplierState, so_id};
 use super::ylh::{Consignee, Created, SupplierLine, SupplierOrder};
-use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
+use crate::effect::{Asked, Effect, EffectKind, Ended, Told, perform};
 use crate::money::Fen;
 use crate::orders::{
     Change, ChangeError, LineRow, OrderRow, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, give_up, standing,
@@ -51,11 +51,9 @@ impl Job for PlaceSupplierOrder {
             return Ok(Outcome::result(json!({ "skipped": "the order is not waiting for this" })));
         }
         let order = supplier_order(shop, &self.order_no).await?;
-        let key = format!("{}:{}", EffectKind::YlhCreate.name(), order.so_id);
-        let effect = Effect { kind: EffectKind::YlhCreate, key: &key, about: &self.order_no };
         let ended = perform(
             &shop.ledger,
-            effect,
+            effect(&order.so_id, &self.order_no),
             // There is no order query at YLH: the same number and body is the question.
             || async { Ok(Asked::CannotTell) },
             || tell(shop, &order),
@@ -86,9 +84,10 @@ async fn intend(shop: &Shop, job: &JobContext, order_no: &str) -> Result<bool, C
         // Also for an order that is being wound down meanwhile: what is in doubt must be settled first, unless
         // nothing of it can have left us.
         Some(SupplierState::Sending) if change.state().is_winding_down() => {
-            if was_told(&mut change).await? {
+            if change.tx().effect_told(effect(&so_id(order_no), order_no)).await? != Told::Never {
                 return Ok(true);
             }
+            withdraw(&mut change).await?;
             set_supplier(&mut change, SupplierState::Withdrawn, None, "never told").await?;
             wind_down(&mut change).await?;
             change.commit().await?;
@@ -99,16 +98,34 @@ async fn intend(shop: &Shop, job: &JobContext, order_no: &str) -> Result<bool, C
     }
 }
 
-async fn was_told(change: &mut Change<'_>) -> Result<bool, ChangeError> {
+fn effect<'a>(so_id: &'a str, order_no: &'a str) -> Effect<'a> {
+    Effect { kind: EffectKind::YlhCreate, of: so_id, about: order_no }
+}
+
+/// YLH speaks of the order: it has it, whatever became of our own call.
+pub(crate) async fn is_there(change: &mut Change<'_>, haier_no: &str, how: &str) -> Result<(), ChangeError> {
     let order_no = change.order_no().to_owned();
-    let told: Option<(String,)> = sqlx::query_as(
-        "SELECT key FROM effects WHERE about = $1 AND kind = $2 AND (told_at IS NOT NULL OR settled_at IS NOT NULL)",
-    )
-    .bind(&order_no)
-    .bind(EffectKind::YlhCreate.name())
-    .fetch_optional(change.tx().conn())
-    .await?;
-    Ok(told.is_some())
+    let haier_no = Some(haier_no).filter(|number| !number.is_empty()).map(str::to_owned);
+    let placed = Placed { haier_no, duplicate: false };
+    change.tx().effect_happened(effect(&so_id(&order_no), &order_no), &placed, how).await?;
+    Ok(())
+}
+
+/// As [`is_there`], by where the order stands: only YLH itself, or nobody's having told it, takes it out of `sending`.
+pub(crate) async fn is_known(change: &mut Change<'_>, how: &str) -> Result<(), ChangeError> {
+    match change.standing.supplier.clone() {
+        None => Ok(()),
+        Some(supplier) if supplier.state == SupplierState::Sending => Ok(()),
+        Some(supplier) if supplier.state == SupplierState::Withdrawn => withdraw(change).await,
+        Some(supplier) => is_there(change, &supplier.haier_no, how).await,
+    }
+}
+
+async fn withdraw(change: &mut Change<'_>) -> Result<(), ChangeError> {
+    let order_no = change.order_no().to_owned();
+    let why = "the order was given up before it was told";
+    change.tx().effect_did_not_happen(effect(&so_id(&order_no), &order_no), "withdrawn", why).await?;
+    Ok(())
 }
 
 async fn tell(shop: &Shop, order: &SupplierOrder) -> Result<Placed, OutsideError> {

@@ -17,7 +17,7 @@ const REFUND: Effect<'_> = effect(EffectKind::WechatRefund);
 const MAIL: Effect<'_> = effect(EffectKind::MailSend);
 
 const fn effect(kind: EffectKind) -> Effect<'static> {
-    Effect { kind, key: "k-1", about: "SO-1" }
+    Effect { kind, of: "k-1", about: "SO-1" }
 }
 
 type Answer = Result<Ended<String>, EffectError>;
@@ -112,11 +112,14 @@ async fn a_refusal_is_recorded_and_only_another_key_tries_again() {
     assert_eq!(calls.run(&ledger, MAIL, Ok(Asked::CannotTell), Err(no)).await.unwrap(), refused);
     assert_eq!(calls.run(&ledger, MAIL, Ok(Asked::CannotTell), Ok("sent")).await.unwrap(), refused);
     assert_eq!(calls.seen(), (0, 1));
-    let other = Effect { key: "k-2", ..MAIL };
+    let other = Effect { of: "k-2", ..MAIL };
     assert_eq!(calls.run(&ledger, other, Ok(Asked::CannotTell), Ok("sent")).await.unwrap(), done("sent"));
     let states: Vec<_> =
         effects_about(&ledger, "SO-1").await.unwrap().into_iter().map(|e| (e.key, e.state)).collect();
-    assert_eq!(states, [("k-1".to_owned(), EffectState::Refused), ("k-2".to_owned(), EffectState::Done)]);
+    assert_eq!(
+        states,
+        [("mail.send:k-1".to_owned(), EffectState::Refused), ("mail.send:k-2".to_owned(), EffectState::Done)]
+    );
 }
 
 #[tokio::test]
@@ -144,7 +147,7 @@ async fn a_message_in_doubt_stays_in_doubt_and_is_not_repeated() {
     for cut_short in [Fault::InDoubt, Fault::Unavailable] {
         let calls = Calls::default();
         let key = cut_short.name();
-        let mail = Effect { key, ..MAIL };
+        let mail = Effect { of: key, ..MAIL };
         let in_doubt = Ended::InDoubt { since: place.clock.now() };
         let ended = calls.run(&ledger, mail, Ok(Asked::NeverHeard), Err(fault(cut_short))).await.unwrap();
         assert_eq!(ended, in_doubt);
@@ -218,12 +221,12 @@ async fn an_attempt_that_died_while_telling_is_found_out_by_the_next() {
     assert_eq!(mail, Ended::InDoubt { since: NOON });
     assert_eq!(calls.seen(), (0, 0));
 
-    let upload = Effect { key: "k-2", ..UPLOAD };
+    let upload = Effect { of: "k-2", ..UPLOAD };
     die_while_telling(&ledger, upload).await;
     assert_eq!(calls.run(&ledger, upload, Ok(Asked::NeverHeard), Ok("up")).await.unwrap(), done("up"));
     assert_eq!(calls.seen(), (1, 1));
 
-    let refund = Effect { key: "k-3", ..REFUND };
+    let refund = Effect { of: "k-3", ..REFUND };
     die_while_telling(&ledger, refund).await;
     assert_eq!(calls.run(&ledger, refund, Ok(Asked::CannotTell), Ok("r")).await.unwrap(), done("r"));
     assert_eq!(calls.seen(), (1, 2));
@@ -234,7 +237,7 @@ async fn a_call_of_another_process_is_waited_for_while_it_may_live() {
     let place = Place::with(Clock::scaled(NOON, 100.0));
     let here = Ledger::open_with(&place.url(), &place.clock, Duration::from_millis(400)).await.unwrap();
     let there = Ledger::open_with(&place.url(), &place.clock, Duration::from_millis(400)).await.unwrap();
-    for effect in [MAIL, Effect { key: "k-2", ..UPLOAD }] {
+    for effect in [MAIL, Effect { of: "k-2", ..UPLOAD }] {
         die_while_telling(&there, effect).await;
         let calls = Calls::default();
         let mut waits = 0;
@@ -276,7 +279,7 @@ async fn a_call_that_takes_too_long_is_cut_off_and_in_doubt() {
         }
     };
     assert!(matches!(slow(MAIL).await, Ok(Ended::InDoubt { .. })));
-    let upload = slow(Effect { key: "k-2", ..UPLOAD }).await;
+    let upload = slow(Effect { of: "k-2", ..UPLOAD }).await;
     assert!(matches!(upload, Err(EffectError::StillInDoubt)), "{upload:?}");
     assert_eq!(effects_in_doubt(&ledger).await.unwrap(), 2);
 }
@@ -288,7 +291,7 @@ async fn of_two_attempts_at_once_one_tells_and_the_other_waits() {
     for (round, second) in [&here, &there].into_iter().enumerate() {
         for kind in [EffectKind::MailSend, EffectKind::UploadShipping] {
             let key = format!("{}-{round}", kind.name());
-            let effect = Effect { kind, key: &key, about: "SO-1" };
+            let effect = Effect { kind, of: &key, about: "SO-1" };
             let calls = Calls::default();
             let gate = tokio::sync::Notify::new();
             let slow = perform::<String, _, _, _, _>(
@@ -322,15 +325,87 @@ async fn of_two_attempts_at_once_one_tells_and_the_other_waits() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_kind_is_a_fault_that_is_not_retried() {
+async fn two_kinds_of_effect_on_one_number_are_two_effects() {
     let place = Place::new();
     let ledger = place.ledger().await;
     let calls = Calls::default();
-    calls.run(&ledger, MAIL, Ok(Asked::CannotTell), Ok("sent")).await.unwrap();
-    let taken = calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Ok("r")).await.unwrap_err();
-    assert!(matches!(taken, EffectError::KeyTaken { .. }), "{taken:?}");
-    assert_eq!(JobError::from(taken).verdict(), Verdict::Fail);
-    assert_eq!(calls.seen(), (0, 1));
+    assert_eq!(calls.run(&ledger, MAIL, Ok(Asked::CannotTell), Ok("sent")).await.unwrap(), done("sent"));
+    assert_eq!(calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Ok("r")).await.unwrap(), done("r"));
+    assert_eq!(calls.seen(), (0, 2));
+    let keys: Vec<_> = effects_about(&ledger, "SO-1").await.unwrap().into_iter().map(|e| e.key).collect();
+    assert_eq!(keys, ["mail.send:k-1", "wechat.refund:k-1"]);
+}
+
+#[tokio::test]
+async fn what_the_outside_says_it_can_never_do_is_refused_without_a_call() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let calls = Calls::default();
+    let _ = calls.run(&ledger, UPLOAD, Ok(Asked::NeverHeard), Err(fault(Fault::InDoubt))).await;
+    let never = || Asked::Refused { code: "refunded".to_owned(), reason: "it was refunded".to_owned() };
+    let refused = Ended::Refused { code: "refunded".to_owned(), reason: "it was refunded".to_owned() };
+    assert_eq!(calls.run(&ledger, UPLOAD, Ok(never()), Ok("no")).await.unwrap(), refused);
+    assert_eq!((calls.seen(), effects_in_doubt(&ledger).await.unwrap()), ((1, 1), 0));
+}
+
+#[tokio::test]
+async fn a_refused_question_does_not_end_the_job() {
+    let no = || fault(Fault::Refused { code: "40097".to_owned() });
+    assert_eq!(JobError::from(EffectError::Asking(no())).verdict(), Verdict::Retry { after: None });
+}
+
+#[tokio::test]
+async fn news_from_elsewhere_settles_an_effect_in_doubt_once_and_its_job_finds_the_answer() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let calls = Calls::default();
+    let _ = calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Err(fault(Fault::InDoubt))).await;
+    for first in [true, false] {
+        let mut tx = ledger.begin().await.unwrap();
+        assert_eq!(tx.effect_happened(REFUND, &"heard", "a notice").await.unwrap(), first);
+        assert!(!tx.effect_happened(MAIL, &"heard", "a notice").await.unwrap(), "it was never begun");
+        assert!(!tx.effect_did_not_happen(REFUND, "x", "too late").await.unwrap());
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Ok("no")).await.unwrap(), done("heard"));
+    assert_eq!((calls.seen(), effects_in_doubt(&ledger).await.unwrap()), ((0, 1), 0));
+    let events = timeline(&ledger, "SO-1", 10, None).await.unwrap().events;
+    assert_eq!(events.last().unwrap().text, "wechat.refund done: a notice");
+    assert_eq!(events.len(), 2, "{events:?}");
+}
+
+#[tokio::test]
+async fn news_that_comes_before_the_lost_answer_is_the_answer() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let ended = perform(
+        &ledger,
+        REFUND,
+        || async { Ok(Asked::CannotTell) },
+        || async {
+            let mut tx = ledger.begin().await.unwrap();
+            assert!(tx.effect_happened(REFUND, &"heard", "a notice").await.unwrap());
+            tx.commit().await.unwrap();
+            Err::<String, _>(fault(Fault::InDoubt))
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(ended, done("heard"));
+    assert_eq!(effects_in_doubt(&ledger).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_was_refused_and_happened_all_the_same_is_done() {
+    let place = Place::new();
+    let ledger = place.ledger().await;
+    let calls = Calls::default();
+    let no = fault(Fault::Refused { code: "busy".to_owned() });
+    let _ = calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Err(no)).await;
+    let mut tx = ledger.begin().await.unwrap();
+    assert!(tx.effect_happened(REFUND, &"heard", "a notice").await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Ok("no")).await.unwrap(), done("heard"));
 }
 
 #[test]

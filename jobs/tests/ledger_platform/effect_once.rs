@@ -74,7 +74,7 @@ struct Outside {
 impl Outside {
     fn happen(&self, effect: Effect<'_>) {
         let mut happened = self.happened.lock().unwrap();
-        let count = happened.entry(effect.key.to_owned()).or_default();
+        let count = happened.entry(effect.of.to_owned()).or_default();
         if effect.kind.repeat() != Repeat::SameKey || *count == 0 {
             *count += 1;
         }
@@ -97,7 +97,7 @@ impl Outside {
         let ask = || async {
             tokio::task::yield_now().await;
             match asking {
-                Asking::Honest if self.count(effect.key) > 0 => Ok(Asked::Happened("asked".to_owned())),
+                Asking::Honest if self.count(effect.of) > 0 => Ok(Asked::Happened("asked".to_owned())),
                 Asking::Honest => Ok(Asked::NeverHeard),
                 Asking::CannotTell => Ok(Asked::CannotTell),
                 Asking::Fails => Err(OutsideError::new(System::Ylh, "test", Fault::Unavailable, "")),
@@ -224,7 +224,7 @@ fn whatever_fails_the_outside_counts_each_effect_once() {
     let config = ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(kind in kinds, steps in proptest::collection::vec(step(), 0..7))| {
         let key = format!("{}:{}", kind.name(), case.fetch_add(1, Ordering::Relaxed));
-        let effect = Effect { kind, key: &key, about: &key };
+        let effect = Effect { kind, of: &key, about: &key };
         let ended = runtime.block_on(world.live_through(effect, &steps));
         let count = world.outside.count(&key);
         match kind.repeat() {

@@ -204,6 +204,42 @@ async fn a_payment_of_another_amount_is_left_to_a_person() {
         town.until_view("SO-7006", "a dispute", |view| view.payment.state.as_str() == "disputed").await;
     assert_eq!(view.order.state, OrderState::Pending);
     assert!(view.events.iter().any(|event| event.kind == "needs_person"));
+    assert_eq!(town.tally().await.needs_person, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_again_and_again() {
+    let mut plan = Plan::calm();
+    plan.settings.time_to_pay_s = 600;
+    plan.settings.sweep_after_s = 60;
+    let town = Town::build(plan).await;
+    let (first, other) = (order("SO-7301", &["FAKE00001"]), order("SO-7302", &["FAKE00001"]));
+    let mut odd = order("SO-7303", &["FAKE00001"]);
+    town.check_out(&first, Some(5)).await;
+    town.house().accept(vec![fulfil(&first, &town.ground.clock)]).await;
+    town.until("SO-7301", OrderState::Completed).await;
+    // WeChat's next payment is in the books already, as the first order's.
+    town.write("UPDATE payments SET transaction_id = SUBSTR(transaction_id, 1, 27) || '2'").await;
+    town.check_out(&other, Some(5)).await;
+    town.house().accept(vec![fulfil(&other, &town.ground.clock), fulfil(&odd, &town.ground.clock)]).await;
+    odd.total_fen -= 1;
+    town.check_out(&odd, Some(5)).await;
+    for no in ["SO-7302", "SO-7303"] {
+        town.until_view(no, "a dispute", |view| view.payment.state.as_str() == "disputed").await;
+    }
+
+    // Far beyond their time to pay, and as many looks as they would get in hours.
+    let much_later = town.ground.clock.now() + std::time::Duration::from_secs(1_800);
+    while town.ground.clock.now() < much_later {
+        town.runs("sweep_orders", 1).await;
+    }
+    for no in ["SO-7302", "SO-7303"] {
+        let view = town.view(no).await.expect("there");
+        assert_eq!(view.events.iter().filter(|event| event.kind == "needs_person").count(), 1, "{no}");
+        assert!(view.order.version < 5, "{}: {:#?}", view.order.version, view.events);
+    }
+    assert_eq!(town.view("SO-7302").await.expect("there").payment.paid_fen, 0, "it is the first order's");
+    assert_eq!(town.tally().await.needs_person, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,5 @@
 //! The net under the way: jobs that died or were taken away come back.
 
-use windlass_engine::State;
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Action, Filter, Store};
 use windlass_jobs::orders::{OrderState, OrderView};
@@ -45,18 +44,7 @@ async fn somebody_is_told_once_when_the_supplier_does_not_answer() {
         |view: &OrderView| view.events.iter().filter(|event| event.kind == "confirm_overdue").count();
     town.until_view("SO-8002", "an alert", |view| alerts(view) == 1).await;
 
-    // Two more runs of the watch after it.
-    let filter = Filter {
-        kind: Some("watch_supplier_orders".to_owned()),
-        state: Some(State::Completed),
-        limit: 1_000,
-        ..Filter::default()
-    };
-    let store = town.house().store.clone();
-    let before = store.list(filter.clone()).await.expect("listed").jobs.len();
-    while store.list(filter.clone()).await.expect("listed").jobs.len() < before + 2 {
-        tokio::task::yield_now().await;
-    }
+    town.runs("watch_supplier_orders", 2).await;
     let view = town.view("SO-8002").await.expect("there");
     assert_eq!((alerts(&view), view.order.state), (1, OrderState::Placed));
 }

@@ -1,10 +1,13 @@
 //! A shop in its town: the house, the outside world, a clock that runs fast, and the customers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_engine::{Clock, JobId, NewJob, Timestamp};
+use windlass_engine::store::{Filter, Store};
+use windlass_engine::{Clock, JobId, NewJob, State, Timestamp};
 use windlass_jobs::Settings;
+use windlass_jobs::effect::{EffectKind, Repeat};
 use windlass_jobs::orders::{
     Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view,
     tally,
@@ -214,6 +217,31 @@ impl Town {
         }
     }
 
+    /// Waits for so many more runs of a kind that the schedule starts.
+    pub async fn runs(&self, kind: &str, more: usize) {
+        let filter = Filter {
+            kind: Some(kind.to_owned()),
+            state: Some(State::Completed),
+            limit: 1_000,
+            ..Filter::default()
+        };
+        let runs = async || self.house().store.list(filter.clone()).await.expect("listed").jobs.len();
+        let wanted = runs().await + more;
+        let found = self.look(async || (runs().await >= wanted).then_some(())).await;
+        assert!(found.is_some(), "{kind} does not run any more: {}", self.dead().await);
+    }
+
+    /// Writes into the ledger behind the shop's back.
+    pub async fn write(&self, sql: &'static str) {
+        let ledger = self.house().shop.ledger.clone();
+        let write = async move {
+            let mut tx = ledger.begin().await.expect("begun");
+            sqlx::query(sql).execute(tx.conn()).await.expect("written");
+            tx.commit().await.expect("committed");
+        };
+        self.house().on_runtime(write).await;
+    }
+
     pub async fn truth(&self) -> (Truth, TruthKeys) {
         let truth = self.sandbox.truth_with_keys().await;
         let keys = truth.keys.clone().expect("asked for");
@@ -230,8 +258,54 @@ impl Town {
         text
     }
 
-    /// No effect was had twice, no money is wrong, and no job is dead.
+    /// The effects of every kind but the messages: those that we know to have happened, and those that did. Waits
+    /// until we are in doubt of none.
+    async fn assert_effects_agree(&self) {
+        let mut open = Vec::new();
+        let ours = self
+            .look(async || {
+                let effects = self.effects().await;
+                open = effects.iter().filter(|effect| !effect.2).cloned().collect();
+                open.is_empty().then_some(effects)
+            })
+            .await;
+        let Some(ours) = ours else { panic!("in doubt: {open:?}\n{}", self.dead().await) };
+        let (_, keys) = self.truth().await;
+        for kind in EffectKind::ALL.into_iter().filter(|kind| kind.repeat() != Repeat::Never) {
+            let done = ours.iter().filter(|(name, _, done)| name == kind.name() && *done);
+            let ours: BTreeSet<_> = done.map(|(_, of, _)| of.clone()).collect();
+            let theirs = keys.effects.get(kind.name());
+            let theirs: BTreeSet<_> = theirs.into_iter().flat_map(|had| had.keys().cloned()).collect();
+            assert_eq!(ours, theirs, "{}", kind.name());
+        }
+    }
+
+    /// Kind, what it was done to, and whether it is known to be done; neither messages nor what was refused.
+    async fn effects(&self) -> Vec<(String, String, bool)> {
+        let ledger = self.house().shop.ledger.clone();
+        let read = async move {
+            sqlx::query_as("SELECT kind, key, state FROM effects WHERE state <> 'refused'")
+                .fetch_all(ledger.reads())
+                .await
+                .expect("read")
+        };
+        let rows: Vec<(String, String, String)> = self.house().on_runtime(read).await;
+        let is_message =
+            |kind: &str| EffectKind::parse(kind).is_some_and(|kind| kind.repeat() == Repeat::Never);
+        rows.into_iter()
+            .filter(|(kind, ..)| !is_message(kind))
+            .map(|(kind, key, state)| {
+                let of = key.strip_prefix(&format!("{kind}:")).expect("the kind's name is in the key");
+                // A cancel that is asked for anew is told apart here only.
+                let of = of.split_once('#').map_or(of, |(of, _)| of).to_owned();
+                (kind, of, state == "done")
+            })
+            .collect()
+    }
+
+    /// No effect was had twice or is in doubt, no money is wrong, and no job is dead.
     pub async fn assert_books_agree(&self) {
+        self.assert_effects_agree().await;
         let (truth, keys) = self.truth().await;
         for effect in &truth.effects {
             assert_eq!(effect.doubled, 0, "{}: {:?}", effect.effect, keys.effects.get(&effect.effect));

@@ -61,7 +61,7 @@ pub enum Settled {
     SendAgain,
     /// It has other parcels, and one chance to change them: a person decides.
     Person,
-    /// The payment was refunded: stop.
+    /// The payment was refunded before it had anything of ours: stop.
     Refunded,
 }
 
@@ -70,8 +70,8 @@ pub fn settle(order: &ShippedOrder, tracking_nos: &[String]) -> Settled {
     let has_ours = !tracking_nos.is_empty()
         && tracking_nos.iter().all(|ours| order.parcels.iter().any(|parcel| parcel.tracking_no == *ours));
     match order.state {
-        OrderState::Refunded => Settled::Refunded,
         _ if has_ours => Settled::Done,
+        OrderState::Refunded => Settled::Refunded,
         OrderState::ToShip => Settled::SendAgain,
         _ => Settled::Person,
     }
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(settle(&order(OrderState::Shipped, &["SF1"]), &ours), Settled::Done);
         assert_eq!(settle(&order(OrderState::ToShip, &[]), &ours), Settled::SendAgain);
         assert_eq!(settle(&order(OrderState::Shipped, &["SF2"]), &ours), Settled::Person);
-        assert_eq!(settle(&order(OrderState::Refunded, &["SF1"]), &ours), Settled::Refunded);
+        assert_eq!(settle(&order(OrderState::Refunded, &[]), &ours), Settled::Refunded);
         assert_eq!(settle(&order(OrderState::Complete, &[]), &[]), Settled::Person);
     }
 }
