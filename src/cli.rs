@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
+use windlass_engine::schedule::ScheduleProblems;
 
 use crate::config::{Config, ConfigProblems};
 use crate::demo::summary::Summary;
@@ -45,7 +46,7 @@ struct Everywhere {
     #[arg(long, global = true)]
     json: bool,
     /// The server that operations are asked of [default: where the front door listens].
-    #[arg(long, global = true, value_name = "URL", env = "WINDLASS_SERVER")]
+    #[arg(long, global = true, value_name = "URL")]
     server: Option<String>,
 }
 
@@ -79,10 +80,10 @@ enum Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        match error.downcast_ref::<ConfigProblems>() {
-            Some(problems) => Self::Misused(problems.to_string()),
-            None => Self::Failed(error),
+        if error.is::<ConfigProblems>() || error.is::<ScheduleProblems>() {
+            return Self::Misused(format!("{error:#}"));
         }
+        Self::Failed(error)
     }
 }
 
@@ -90,22 +91,24 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 pub fn run() -> ExitCode {
     // clap itself leaves with 2 on a wrong command line.
     let Cli { everywhere, command } = Cli::parse();
+    let json = everywhere.json;
+    // Before any HTTP client is built: reqwest finds no provider by itself. None is installed yet to be kept.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(everywhere, command)),
         Err(error) => Err(error.into()),
     };
-    match done {
-        Ok(code) => code,
-        Err(Failure::Failed(error)) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-        Err(Failure::Misused(why)) => {
-            eprintln!("error: {why}");
-            ExitCode::from(2)
-        }
+    let (why, code) = match done {
+        Ok(code) => return code,
+        Err(Failure::Failed(error)) => (format!("{error:#}"), ExitCode::FAILURE),
+        Err(Failure::Misused(why)) => (why, ExitCode::from(2)),
+    };
+    eprintln!("error: {why}");
+    if json {
+        println!("{}", json!({ "error": why }));
     }
+    code
 }
 
 async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, Failure> {
@@ -113,7 +116,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
     let quiet = !matches!(command, Command::Up | Command::Sandbox(_));
     // A command that answers people says nothing beside it, unless asked to.
     let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
-    let filter = if quiet && !asked { "error" } else { &config.log_filter };
+    let filter = if quiet && !asked { "off" } else { &config.log_filter };
     telemetry::start_logs(config.log_format, filter)?;
     match command {
         Command::Demo(demo) => {
@@ -121,7 +124,9 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             let summary = demo.run(config, everywhere.listen, show).await?;
             Ok(if summary.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Up => up::run(config).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+        Command::Up => {
+            up::run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+        }
         Command::Sandbox(alone) => {
             alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
@@ -129,13 +134,9 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
-        Command::Enqueue(enqueue) => {
-            everywhere.say(enqueue.run(local::reach(&everywhere, config).await?.api()).await?)
-        }
-        Command::Jobs(jobs) => {
-            everywhere.say(jobs.run(local::reach(&everywhere, config).await?.api()).await?)
-        }
-        Command::Audit => everywhere.say(jobs::audit(local::reach(&everywhere, config).await?.api()).await?),
+        Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
+        Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }
 
@@ -147,6 +148,9 @@ impl Everywhere {
         }
         if let Some(listen) = self.listen {
             flags.push(("WINDLASS_LISTEN", listen.to_string()));
+        }
+        if let Some(server) = &self.server {
+            flags.push(("WINDLASS_SERVER", server.clone()));
         }
         if matches!(command, Command::Demo(_)) {
             let data = self.data.clone().or_else(|| std::env::var_os("WINDLASS_DATA").map(PathBuf::from));

@@ -41,6 +41,8 @@ pub struct Config {
     pub database: StoreUrl,
     /// `WINDLASS_SCHEDULES`: the folder of the schedules' files.
     pub schedules: PathBuf,
+    /// `WINDLASS_SERVER`: the server that the command line asks, where it is not the one at `listen`.
+    pub server: Option<String>,
     /// `WINDLASS_SLOTS`: jobs that this process runs at once, 1 to [`SLOTS_MAX`].
     pub slots: u32,
     /// `WINDLASS_LOG_FORMAT`.
@@ -109,6 +111,7 @@ impl Config {
         }
         let listen = env.parsed("WINDLASS_LISTEN", "an address and port, such as 127.0.0.1:8080");
         let schedules = folder(env, "WINDLASS_SCHEDULES", "./schedules");
+        let server = env.text("WINDLASS_SERVER");
         let slots = slots(env);
         let log_format = env.one_of(
             "WINDLASS_LOG_FORMAT",
@@ -123,6 +126,7 @@ impl Config {
             queue: queue?,
             database: database?,
             schedules,
+            server,
             slots,
             log_format: log_format.unwrap_or_default(),
             log_filter,

@@ -37,6 +37,8 @@ use self::summary::Summary;
 
 /// Seconds of the shop's time that pass in one of the wall's.
 const SPEED_DEFAULT: f64 = 3_600.0;
+/// Rejected rows that are shown; the others are in their file.
+const REJECTED_SHOWN: usize = 10;
 /// How long a client waits for the sandbox, which answers fast or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of the shop's time: two hours, as the real ones live, would be two seconds of the wall's.
@@ -96,6 +98,8 @@ impl Demo {
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let mut notebook = Notebook::open(&config.data, &self)?;
         let input = self.input(&notebook)?;
+        notebook.begin()?;
+        tell_rejected(&input, &config.data)?;
         let shop_time = ShopTime::of(&config.data);
         let clock = shop_time.clock(self.speed)?;
         let metrics = Metrics::install(&clock)?;
@@ -115,7 +119,7 @@ impl Demo {
         let roles = Roles { door: Some(listener), worker: true, scheduler: Some(schedules) };
         let working = stage.platform.run(roles, metrics, lifecycle.clone());
         tokio::pin!(working);
-        let shopping = stage.shop(&input);
+        let shopping = stage.shop(input);
         let summary = tokio::select! {
             summary = shopping => summary?,
             ended = &mut working => {
@@ -162,17 +166,38 @@ impl Demo {
 
 impl Stage {
     /// Sends all orders through and waits for the end of the last.
-    async fn shop(&self, input: &Input) -> anyhow::Result<Summary> {
+    async fn shop(&self, mut input: Input) -> anyhow::Result<Summary> {
         let began = self.platform.clock.wall();
-        let bars = progress::Bars::new(input.baskets.len() as u64);
-        let sending = shopper::send_all(&self.api, self.sandbox.addresses(), input, &bars);
-        let watching = verdict::until_over(&self.platform, &self.sandbox, input, &bars);
+        let baskets = std::mem::take(&mut input.baskets);
+        let bars = progress::Bars::new(baskets.len() as u64);
+        let sending = shopper::send_all(&self.api, self.sandbox.addresses(), baskets, &bars);
+        let watching = verdict::until_over(&self.platform, &self.sandbox, &bars);
         let (sent, over) = tokio::join!(sending, watching);
         bars.clear();
         let rejected = sent?;
         let seconds = self.platform.clock.wall().since(began).as_secs_f64();
-        verdict::summary(&self.platform, &self.sandbox, input, over?, rejected, seconds).await
+        verdict::summary(&self.platform, &self.sandbox, &input, over?, rejected, seconds).await
     }
+}
+
+/// Says which rows of the file cannot be used, and where each of them is told.
+fn tell_rejected(input: &Input, data: &Path) -> anyhow::Result<()> {
+    let rejected = &input.rejected;
+    if rejected.count == 0 {
+        return Ok(());
+    }
+    let path = data.join("rejected.csv");
+    rejected.write(&path)?;
+    for (line, reason) in rejected.listed.iter().take(REJECTED_SHOWN) {
+        eprintln!("line {line}: {reason}");
+    }
+    eprintln!(
+        "{} of {} rows cannot be used, each told in {}",
+        rejected.count,
+        input.rows_read,
+        path.display()
+    );
+    Ok(())
 }
 
 /// The demo keeps its files apart from those of `windlass up`, and knows no other stores.

@@ -96,6 +96,11 @@ impl Platform {
         let drained = CancellationToken::new();
         let relay = Relay::new(self.ledger.clone(), self.store.clone(), RelaySettings::default());
         let relay = tokio::spawn(relay.run(drained.clone()));
+        let keeping = metrics.clone().keep(lifecycle.stop.clone());
+        parts.spawn(async move {
+            keeping.await;
+            Ok(())
+        });
         if let Some(listener) = roles.door {
             parts.spawn(front_door::serve(listener, self.door(metrics, lifecycle.stop.clone())?));
         }

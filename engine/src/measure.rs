@@ -1,6 +1,7 @@
 //! What workers count: metric handles made once, so that a job costs no look-up by text.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, histogram};
@@ -10,10 +11,13 @@ use crate::store::End;
 
 /// The measures of one queue's worker.
 pub(crate) struct QueueMeasures {
+    queue: String,
     wait: Histogram,
     lease_lost: Counter,
-    kinds: HashMap<&'static str, KindMeasures>,
-    unknown: KindMeasures,
+    /// Made when a job of the kind first comes by, but at once for the kinds that are at home in the queue: any
+    /// kind may be sent to any queue, and nearly none is.
+    kinds: HashMap<&'static str, OnceLock<KindMeasures>>,
+    unknown: OnceLock<KindMeasures>,
 }
 
 struct KindMeasures {
@@ -28,12 +32,15 @@ struct KindMeasures {
 
 impl QueueMeasures {
     pub(crate) fn new<C>(queue: &str, table: &JobTable<C>) -> Self {
-        let kinds = table.iter().map(|kind| (kind.name, KindMeasures::new(queue, kind.name))).collect();
+        let at_home =
+            |name, home| if home == queue { KindMeasures::new(queue, name).into() } else { OnceLock::new() };
+        let kinds = table.iter().map(|kind| (kind.name, at_home(kind.name, kind.queue))).collect();
         Self {
+            queue: queue.to_owned(),
             wait: histogram!("windlass_job_wait_seconds", "queue" => queue.to_owned()),
             lease_lost: counter!("windlass_jobs_lease_lost_total", "queue" => queue.to_owned()),
             kinds,
-            unknown: KindMeasures::new(queue, "unknown"),
+            unknown: OnceLock::new(),
         }
     }
 
@@ -47,7 +54,10 @@ impl QueueMeasures {
     }
 
     pub(crate) fn ended(&self, kind: Option<&'static str>, end: &End, ran: Duration) {
-        let kind = kind.and_then(|kind| self.kinds.get(kind)).unwrap_or(&self.unknown);
+        let (name, kind) = kind
+            .and_then(|kind| self.kinds.get_key_value(kind))
+            .map_or(("unknown", &self.unknown), |(name, kind)| (*name, kind));
+        let kind = kind.get_or_init(|| KindMeasures::new(&self.queue, name));
         kind.run.record(ran);
         match end {
             End::Completed { .. } => kind.completed.increment(1),

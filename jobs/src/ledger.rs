@@ -30,6 +30,9 @@ pub use tx::Tx;
 /// How long one call that tells the outside something may take, in wall time. A call that was begun longer ago has
 /// no living caller.
 pub const TELL_TIME_MAX: Duration = Duration::from_secs(30);
+/// Accepted jobs that may wait for their end; above it [`Ledger::accept`] refuses more. Jobs that the business
+/// itself makes within its transactions are not refused: they end what was accepted.
+pub const OUTBOX_ROWS_MAX: u64 = 1_000_000;
 
 /// Clones share the connections. Needs a Tokio runtime for as long as it lives.
 #[derive(Clone)]
@@ -58,10 +61,21 @@ impl Ledger {
 
     /// As [`Ledger::open`], with another bound on the time that one call to the outside may take.
     pub async fn open_with(url: &str, clock: &Clock, tell_time_max: Duration) -> Result<Ledger, LedgerError> {
+        Self::open_bounded(url, clock, tell_time_max, OUTBOX_ROWS_MAX).await
+    }
+
+    /// As [`Ledger::open_with`], and with another bound on the jobs that may wait for their end.
+    pub async fn open_bounded(
+        url: &str,
+        clock: &Clock,
+        tell_time_max: Duration,
+        outbox_rows_max: u64,
+    ) -> Result<Ledger, LedgerError> {
         let open::Pools { writer, reads } = open::open(url).await?;
         let wake = Arc::new(Notify::new());
         let positions = Arc::new(Positions(AtomicI64::new(0)));
-        let writes = accept::start(writer.clone(), clock.clone(), positions.clone(), wake.clone());
+        let writes =
+            accept::start(writer.clone(), clock.clone(), positions.clone(), wake.clone(), outbox_rows_max);
         let in_flight = InFlight::new(clock, tell_time_max);
         Ok(Ledger(Arc::new(Inner {
             writer,

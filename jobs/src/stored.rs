@@ -1,4 +1,5 @@
-//! States as the ledger stores them: a Rust enum whose variants are texts in a column with a CHECK.
+//! What the ledger stores, as Rust types: states (an enum whose variants are texts in a column with a CHECK) and
+//! rows. By hand, because sqlx's own derive compiles SQLite a second time for every build.
 
 /// Makes an enum that reads from and writes to its stored text.
 macro_rules! stored_states {
@@ -37,6 +38,34 @@ macro_rules! stored_states {
     };
 }
 pub(crate) use stored_states;
+
+/// Reads a row of the ledger into a struct, column by name of the field; those after `parsed` are stored as text.
+macro_rules! stored_row {
+    ($name:ident { $($field:ident),* $(,)? } $(parsed { $($parsed:ident),* $(,)? })?) => {
+        impl sqlx::FromRow<'_, sqlx::any::AnyRow> for $name {
+            fn from_row(row: &sqlx::any::AnyRow) -> Result<Self, sqlx::Error> {
+                use sqlx::Row;
+                Ok(Self {
+                    $($field: row.try_get(stringify!($field))?,)*
+                    $($($parsed: $crate::stored::parsed(row, stringify!($parsed))?,)*)?
+                })
+            }
+        }
+    };
+}
+pub(crate) use stored_row;
+
+/// The text of a column, as what it stands for.
+pub(crate) fn parsed<T>(row: &sqlx::any::AnyRow, column: &str) -> Result<T, sqlx::Error>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = sqlx::Row::try_get(row, column)?;
+    let wrong =
+        |error: T::Error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) };
+    T::try_from(text).map_err(wrong)
+}
 
 /// A column holds a text that this build does not know: another build wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 //!
 //! There is no fsync: the book is meant to survive the end of the process, not of the machine.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -57,6 +57,17 @@ impl Journal {
             .create(true)
             .open(path)
             .with_context(|| format!("open the sandbox's journal {}", path.display()))?;
+        // Two worlds in one book would each take the other's line for a torn one.
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => bail!(
+                "another process has the sandbox's journal {} open; stop it, or choose another folder with --data",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("lock the sandbox's journal {}", path.display()));
+            }
+        }
         let mut reader = BufReader::new(&file);
         let (mut line, mut whole_bytes, mut lines) = (Vec::new(), 0u64, 0u64);
         loop {

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::api::Api;
+use super::api::{Api, segment};
 use super::table::Table;
 
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ impl Enqueue {
         let mut json = api.post("/v1/jobs", &Value::Object(body)).await?;
         let id = text(&json, "id").to_owned();
         if let Some(wait) = self.wait {
-            json = api.get(&format!("/v1/jobs/{id}"), &[("wait", &wait.to_string())]).await?;
+            json = api.get(&format!("/v1/jobs/{}", segment(&id)), &[("wait", &wait.to_string())]).await?;
         }
         let text = format!("{id} {}", text(&json, "state"));
         Ok(Said { json, text })
@@ -130,12 +130,12 @@ impl Jobs {
                 Ok(Said { json, text })
             }
             Self::Show { id } => {
-                let json = api.get(&format!("/v1/jobs/{id}"), &[]).await?;
+                let json = api.get(&format!("/v1/jobs/{}", segment(&id)), &[]).await?;
                 let text = serde_json::to_string_pretty(&json)?;
                 Ok(Said { json, text })
             }
             Self::Why { id } => {
-                let json = api.get(&format!("/v1/jobs/{id}/why"), &[]).await?;
+                let json = api.get(&format!("/v1/jobs/{}/why", segment(&id)), &[]).await?;
                 let text = text(&json, "why").to_owned();
                 Ok(Said { json, text })
             }
@@ -146,7 +146,7 @@ impl Jobs {
 }
 
 async fn act(api: &Api, id: &str, action: &str) -> anyhow::Result<Said> {
-    let json = api.post(&format!("/v1/jobs/{id}/{action}"), &json!({})).await?;
+    let json = api.post(&format!("/v1/jobs/{}/{action}", segment(id)), &json!({})).await?;
     let text = format!("{id} {}", text(&json, "state"));
     Ok(Said { json, text })
 }

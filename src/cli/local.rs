@@ -8,7 +8,6 @@ use tokio::task::JoinHandle;
 use windlass_engine::Clock;
 use windlass_jobs::Settings;
 
-use super::Everywhere;
 use super::api::Api;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -34,10 +33,10 @@ impl Reached {
     }
 }
 
-/// Asks the server that `--server` names, or the one that listens where ours would; where none does, opens the
+/// Asks the server that the configuration names, or the one that listens where ours would; where none does, opens the
 /// data folder for this command.
-pub async fn reach(everywhere: &Everywhere, config: Config) -> anyhow::Result<Reached> {
-    if let Some(server) = &everywhere.server {
+pub async fn reach(config: Config) -> anyhow::Result<Reached> {
+    if let Some(server) = &config.server {
         return Ok(Reached { api: Api::new(server)?, _local: None });
     }
     let api = Api::new(format!("http://{}", config.listen))?;

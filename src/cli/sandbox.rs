@@ -14,7 +14,7 @@ use crate::outside::call_back_to;
 
 #[derive(Clone, Debug, Args)]
 pub struct Alone {
-    /// The control port; the systems listen on the ports after it.
+    /// The control port; the systems listen on the ports after it. 0: any ports that are free.
     #[arg(long, default_value_t = 9400)]
     port: u16,
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
@@ -48,7 +48,7 @@ impl Alone {
             faults: self.faults,
             journal: self.journal,
             bind: self.bind,
-            base_port: Some(self.port),
+            base_port: (self.port != 0).then_some(self.port),
             ..windlass_sandbox::Config::new(clock, self.seed)
         })
         .await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use serde_json::json;
 use windlass_engine::Clock;
 use windlass_engine::schedule::Schedules;
 use windlass_jobs::Settings;
@@ -18,8 +19,8 @@ use crate::telemetry::Metrics;
 /// How long a client waits for the sandbox.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs until a signal comes.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+/// Runs until a signal comes. `json`: tells on stdout, once, where it answers.
+pub async fn run(config: Config, json: bool) -> anyhow::Result<()> {
     let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
     let clock = Clock::system();
     let metrics = Metrics::install(&clock)?;
@@ -30,6 +31,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let schedules = Schedules::load(&config.schedules, &|kind, payload| platform.table.lane(kind, payload))?;
     let door = format!("http://{}", listener.local_addr()?);
     tell(&config, &door, sandbox.as_ref(), schedules.len());
+    if json {
+        println!("{}", json!({ "door": door, "sandbox": sandbox.as_ref().map(Sandbox::addresses) }));
+    }
     if let Some(sandbox) = &sandbox {
         call_back_to(sandbox, &door);
     }
@@ -56,6 +60,9 @@ async fn outside(config: &Config, clock: &Clock) -> anyhow::Result<(Accounts, Op
         ..windlass_sandbox::Config::new(clock.clone(), 1)
     })
     .await?;
+    let addresses = config.data.join("sandbox.json");
+    std::fs::write(&addresses, serde_json::to_vec_pretty(sandbox.addresses())?)
+        .with_context(|| format!("cannot write {}", addresses.display()))?;
     let accounts = Accounts::with_sandbox(config.outside.clone(), sandbox.addresses(), PATIENCE);
     Ok((accounts, Some(sandbox)))
 }

@@ -73,6 +73,12 @@ pub const VARIABLES: &[Variable] = &[
     plain(Process, "WINDLASS_LISTEN", "127.0.0.1:8080", "Where the front door listens"),
     plain(Process, "WINDLASS_DATA", "./data", "The folder of the embedded files; production must name it"),
     plain(Process, "WINDLASS_SCHEDULES", "./schedules", "The folder of the schedules' files"),
+    plain(
+        Process,
+        "WINDLASS_SERVER",
+        "",
+        "The server that the command line asks; without it the one that listens at WINDLASS_LISTEN",
+    ),
     plain(Process, "WINDLASS_SLOTS", "32", "Jobs that one process runs at once, 1 to 1024"),
     plain(
         Process,

@@ -19,7 +19,7 @@ pub use generated::generate;
 pub use windlass_jobs::orders::LINES_MAX;
 
 /// Rejected rows that are listed one by one; the rest is only counted.
-pub const REJECTED_LISTED_MAX: usize = 10_000;
+pub const REJECTED_LISTED_MAX: usize = 100_000;
 
 /// An order as a file tells it, before it has a customer's address and an amount checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,20 +66,26 @@ pub struct Rejected {
 }
 
 impl Rejected {
+    /// Writes each row's line and reason to `path`, as CSV.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let mut rows =
+            csv::Writer::from_path(path).with_context(|| format!("cannot write {}", path.display()))?;
+        rows.write_record(["line", "reason"])?;
+        for (line, reason) in &self.listed {
+            rows.write_record([&line.to_string(), reason])?;
+        }
+        rows.flush().with_context(|| format!("cannot write {}", path.display()))
+    }
+
     fn add(&mut self, line: u64, reason: &'static str, what: impl std::fmt::Display) {
         self.count += 1;
         *self.by_reason.entry(reason).or_default() += 1;
         if self.listed.len() < REJECTED_LISTED_MAX {
             self.listed.push((line, format!("{reason}: {what}")));
         }
-    }
-}
-
-impl Input {
-    /// The value of all its orders that are paid, in fen.
-    pub fn paid_fen(&self) -> i64 {
-        let paid = self.baskets.iter().filter(|basket| basket.pays != Pays::Never);
-        paid.map(Basket::total_fen).sum()
     }
 }
 

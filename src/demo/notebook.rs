@@ -1,8 +1,9 @@
 //! What a demo must know of itself when it is started again on the same folder.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::Demo;
@@ -12,6 +13,8 @@ pub struct Notebook {
     path: PathBuf,
     page: Page,
     goes_on: bool,
+    /// The folder is this demo's for as long as this is held.
+    _lock: File,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
@@ -26,11 +29,12 @@ struct Page {
 }
 
 impl Notebook {
-    /// Goes on with a demo that did not finish, or begins a new one.
+    /// The demo of the folder that did not finish, or a new one. Nothing is written before [`Notebook::begin`].
     ///
     /// # Errors
-    /// When the folder holds an unfinished demo with other options, or cannot be written.
+    /// When the folder holds an unfinished demo with other options or one that runs, or cannot be written.
     pub fn open(data: &Path, demo: &Demo) -> anyhow::Result<Self> {
+        let lock = lock(data)?;
         let path = data.join("demo.json");
         let before: Option<Page> = match std::fs::read(&path) {
             Ok(text) => Some(serde_json::from_slice(&text).with_context(|| {
@@ -49,7 +53,7 @@ impl Notebook {
         };
         let goes_on = before.as_ref().is_some_and(|before| !before.finished);
         if let Some(before) = before.filter(|before| goes_on && *before != page) {
-            anyhow::bail!(
+            bail!(
                 "{} holds a demo that did not finish (--count {} --seed {} --faults {}{}): go on with those \
                  options, or delete the folder",
                 data.display(),
@@ -59,9 +63,18 @@ impl Notebook {
                 before.orders.map(|path| format!(" --orders {}", path.display())).unwrap_or_default(),
             );
         }
-        let notebook = Self { path, page, goes_on };
-        notebook.write()?;
-        Ok(notebook)
+        Ok(Self { path, page, goes_on, _lock: lock })
+    }
+
+    /// Begins the demo, in place of one that finished.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn begin(&self) -> anyhow::Result<()> {
+        if !self.goes_on {
+            make_room(self.path.parent().unwrap_or(Path::new(".")))?;
+        }
+        self.write()
     }
 
     /// A short text that is part of this demo's order numbers.
@@ -88,4 +101,45 @@ impl Notebook {
                 format!("cannot write {}: choose another folder with --data", self.path.display())
             })
     }
+}
+
+/// Two demos in one folder would clear each other's files away.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("demo.lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file =
+        file.with_context(|| format!("cannot write {}: choose another folder with --data", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another process runs a demo in {}: stop it, or choose another folder with --data",
+            data.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+/// Takes away what a demo that is over left behind. The notebook stays: its numbers go on.
+fn make_room(data: &Path) -> anyhow::Result<()> {
+    const LEFT: [&str; 8] = [
+        "queue.db",
+        "queue.db-wal",
+        "queue.db-shm",
+        "ledger.db",
+        "ledger.db-wal",
+        "ledger.db-shm",
+        "sandbox.journal",
+        "shop-time",
+    ];
+    for name in LEFT {
+        match std::fs::remove_file(data.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot clear {}", data.join(name).display()));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }

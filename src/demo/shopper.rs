@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use windlass_sandbox::Addresses;
 
 use super::customers;
-use super::input::{Basket, Input};
+use super::input::Basket;
 use super::progress::Bars;
 use crate::cli::api::{Api, ApiError};
 
@@ -16,7 +16,7 @@ const AT_ONCE: usize = 32;
 /// Customers in one call to the sandbox.
 const CHECKOUTS_AT_ONCE: usize = 500;
 /// How long after the order a customer who changes their mind does so, in the shop's time.
-const CANCEL_AFTER_S: u64 = 1_800;
+const CANCEL_AFTER_S: u64 = 5_400;
 
 /// Sends all orders; answers those that the front door refused, with its reason.
 ///
@@ -25,21 +25,26 @@ const CANCEL_AFTER_S: u64 = 1_800;
 pub async fn send_all(
     api: &Api,
     at: &Addresses,
-    input: &Input,
+    baskets: Vec<Basket>,
     bars: &Bars,
 ) -> anyhow::Result<Vec<(String, String)>> {
     let till = Api::new(&at.control)?;
     let mut refused = Vec::new();
-    for baskets in input.baskets.chunks(CHECKOUTS_AT_ONCE) {
-        let checkouts = baskets.iter().map(|basket| customers::checkout(basket, basket.total_fen()));
+    let mut baskets = baskets.into_iter();
+    loop {
+        // What was sent is let go of: a file's orders may be a large part of the process's memory.
+        let some: Vec<Basket> = baskets.by_ref().take(CHECKOUTS_AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(refused);
+        }
+        let checkouts = some.iter().map(|basket| customers::checkout(basket, basket.total_fen()));
         till.post("/control/payments", &Value::Array(checkouts.collect()))
             .await
             .context("the sandbox did not take the payments")?;
-        let answers = stream::iter(baskets).map(|basket| send(api, basket)).buffer_unordered(AT_ONCE);
+        let answers = stream::iter(&some).map(|basket| send(api, basket)).buffer_unordered(AT_ONCE);
         let answers: Vec<_> = answers.inspect_ok(|_| bars.sent()).try_collect().await?;
         refused.extend(answers.into_iter().flatten());
     }
-    Ok(refused)
 }
 
 /// None: taken. Some: the number and why not.

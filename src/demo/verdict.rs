@@ -20,33 +20,27 @@ const STILL: Duration = Duration::from_secs(60);
 const ENDS: [OrderState; 3] = [OrderState::Completed, OrderState::Cancelled, OrderState::Refused];
 
 /// Waits until every order has ended and nothing is owed any more, or until nothing moves. True: it is over.
-pub async fn until_over(
-    platform: &Platform,
-    sandbox: &Sandbox,
-    input: &Input,
-    bars: &Bars,
-) -> anyhow::Result<bool> {
+pub async fn until_over(platform: &Platform, sandbox: &Sandbox, bars: &Bars) -> anyhow::Result<bool> {
     let mut still_since = platform.clock.wall();
-    let mut before = String::new();
+    let mut before = Default::default();
     loop {
         tokio::time::sleep(LOOK).await;
         let tally = tally(&platform.ledger).await?;
         bars.show(&tally, platform.clock.now());
         let truth = sandbox.truth().await;
         let outbox = platform.ledger.outbox_counts().await?;
-        let all: u64 = tally.orders.values().map(|n| (*n).max(0) as u64).sum();
+        let (all, ended) = (all(&tally), count(&tally, &ENDS));
         let owed = truth.callbacks.owed - truth.callbacks.taken - truth.callbacks.given_up;
         let live = outbox.waiting + outbox.handed_over;
-        if bars.all_sent() && count(&tally, &ENDS) == all && live == 0 && owed == 0 {
+        if bars.all_sent() && ended == all && live == 0 && owed == 0 {
             return Ok(true);
         }
-        let now = format!("{tally:?} {outbox:?} {truth:?}");
-        let moved = now != before || !bars.all_sent();
-        before = now;
-        if moved {
+        let now = (tally.orders, tally.refunds, tally.notifications);
+        if now != before || !bars.all_sent() {
+            before = now;
             still_since = platform.clock.wall();
         } else if platform.clock.wall().since(still_since) > STILL {
-            tracing::warn!(live, owed, orders = input.baskets.len(), "nothing moves any more");
+            tracing::warn!(live, owed, "nothing moves any more");
             return Ok(false);
         }
     }
@@ -87,7 +81,7 @@ pub async fn summary(
 }
 
 fn orders(tally: &Tally) -> Orders {
-    let all: u64 = tally.orders.values().map(|n| (*n).max(0) as u64).sum();
+    let all = all(tally);
     let of = |state: OrderState| count(tally, &[state]);
     let reasons = tally.refused.iter().map(|(reason, n)| (reason.clone(), (*n).max(0) as u64)).collect();
     Orders {
@@ -98,6 +92,10 @@ fn orders(tally: &Tally) -> Orders {
         stuck: all - count(tally, &ENDS),
         reasons,
     }
+}
+
+fn all(tally: &Tally) -> u64 {
+    tally.orders.values().map(|n| (*n).max(0) as u64).sum()
 }
 
 fn effects(tally: &Tally, truth: &Truth) -> Vec<EffectRow> {

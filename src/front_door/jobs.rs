@@ -191,9 +191,15 @@ pub async fn promote(Given(door): Given<Door>, Id(id): Id) -> Result<Response, P
     act(&door, Action::Promote, id).await
 }
 
-/// `DELETE /v1/jobs/{id}`
+/// `DELETE /v1/jobs/{id}`: the ledger forgets the job too. Were its row left, the relay would take the job for one
+/// that the carrier lost and hand it over again.
 pub async fn delete(Given(door): Given<Door>, Id(id): Id) -> Result<Response, Problem> {
-    act(&door, Action::Delete, id).await
+    let in_outbox = find(&door, &id).await?.is_some_and(|found| found.envelope().in_outbox);
+    let answer = act(&door, Action::Delete, id.clone()).await?;
+    if in_outbox {
+        door.ledger.finished(vec![id]).await?;
+    }
+    Ok(answer)
 }
 
 async fn act(door: &FrontDoor, action: Action, id: JobId) -> Result<Response, Problem> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use axum::Json;
 use axum::extract::State;
+use jsonschema::error::ValidationErrorKind;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use windlass_engine::{AcceptedBy, JobKind, JobTable, Priority};
@@ -17,6 +18,8 @@ use super::problem::Fault;
 
 /// Faults of one payload that are collected; a payload of a megabyte can hold very many.
 const PAYLOAD_FAULTS_MAX: usize = 1_000;
+/// Fields named that a kind without fields was given.
+const FIELDS_TOLD_MAX: usize = 5;
 /// Names offered when a kind is not known.
 const NEAR_NAMES_MAX: usize = 3;
 
@@ -82,9 +85,7 @@ impl Kind {
                 .validator
                 .iter_errors(payload)
                 .take(PAYLOAD_FAULTS_MAX)
-                .map(|e| {
-                    Fault::at(format!("/payload{}", e.instance_path()), e.masked_with("this").to_string())
-                })
+                .map(|e| Fault::at(format!("/payload{}", e.instance_path()), said(&e, payload)))
                 .collect());
         }
         // A schema cannot say everything that the type demands: what does not decode here would be dead later.
@@ -102,6 +103,21 @@ impl Kind {
             "accepted_by": self.accepted_by,
             "schema": self.schema,
         })
+    }
+}
+
+/// The fault without the value that has it: that may be a customer's.
+fn said(fault: &jsonschema::ValidationError<'_>, payload: &Value) -> String {
+    match (fault.kind(), payload) {
+        // So jsonschema says of a field where the schema has none.
+        (ValidationErrorKind::FalseSchema, Value::Object(fields)) => {
+            let names: Vec<_> = fields.keys().take(FIELDS_TOLD_MAX).map(|name| format!("'{name}'")).collect();
+            format!(
+                "Additional properties are not allowed: this kind has no fields, and there is {}",
+                names.join(", ")
+            )
+        }
+        _ => fault.masked_with("this").to_string(),
     }
 }
 

@@ -10,6 +10,7 @@ use windlass_engine::State;
 use windlass_engine::gate::HoldReason;
 use windlass_engine::store::QueueStats;
 use windlass_jobs::effect::effects_in_doubt;
+use windlass_jobs::outbox::OutboxCounts;
 
 use super::Door;
 use super::queues::WORKER_BEAT_AGE_MAX;
@@ -41,6 +42,13 @@ pub async fn scrape(Given(door): Given<Door>) -> Response {
     }
     if let Ok(in_doubt) = effects_in_doubt(&door.ledger).await {
         metrics::gauge!("windlass_effects_in_doubt").set(in_doubt as f64);
+    }
+    if let Ok(OutboxCounts { waiting, handed_over, dead, refused }) = door.ledger.outbox_counts().await {
+        let states =
+            [("waiting", waiting), ("handed_over", handed_over), ("dead", dead), ("refused", refused)];
+        for (state, jobs) in states {
+            metrics::gauge!("windlass_outbox_jobs", "state" => state).set(jobs as f64);
+        }
     }
     ([(header::CONTENT_TYPE, TEXT)], (door.metrics)()).into_response()
 }

@@ -216,6 +216,9 @@ impl From<LedgerError> for Problem {
             LedgerError::Unavailable(_) => {
                 Self::new(Kind::LedgerAway, "The ledger does not answer. Nothing was changed.").inside(error)
             }
+            LedgerError::Full { .. } => {
+                Self::new(Kind::Full, "The ledger holds as many jobs as it may. Nothing was accepted.")
+            }
             LedgerError::Invalid(why) => Self::new(Kind::Invalid, why),
             LedgerError::CannotOpen(_) | LedgerError::Unreadable(_) | LedgerError::Sql(_) => {
                 Self::internal(error)

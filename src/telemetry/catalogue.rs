@@ -70,6 +70,7 @@ pub const METRICS: &[Metric] = &[
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
+    gauge("windlass_outbox_jobs", "Jobs in the ledger's outbox, by state"),
     counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),
     counter("windlass_outbox_lost_total", "Jobs that the carrier lost and the ledger gave again"),
     counter("windlass_outbox_refused_total", "Jobs that the carrier did not take"),

@@ -29,6 +29,25 @@ async fn a_job_is_cancelled_retried_and_deleted_where_that_makes_sense() {
 }
 
 #[tokio::test]
+async fn a_deleted_job_is_forgotten_by_the_ledger_too() {
+    let door = TestDoor::open().await;
+    let id = JobId::parse(door.accepted(&crate::support::order("1001")).await).unwrap();
+    // As the relay hands it over.
+    let row = door.ledger.outbox_job(&id).await.unwrap().unwrap();
+    door.store.enqueue(vec![row.job]).await.unwrap();
+    let job = door.take("orders").await;
+    door.end("orders", &job, End::Completed { result: None, follow_ups: vec![] }).await;
+    assert!(
+        door.ledger.outbox_job(&id).await.unwrap().is_some(),
+        "nothing has told the ledger of the end yet"
+    );
+    let deleted = Answer::of(door.request(Method::DELETE, &format!("/v1/jobs/{id}"))).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.text);
+    assert!(door.ledger.outbox_job(&id).await.unwrap().is_none(), "the relay would hand it over again");
+    assert_eq!(door.get(&format!("/v1/jobs/{id}")).await.status, 404);
+}
+
+#[tokio::test]
 async fn a_running_job_is_asked_to_stop() {
     let door = TestDoor::open().await;
     let id = door.accepted(&parcel(1)).await;
@@ -141,6 +160,8 @@ async fn metrics_tell_the_queues_as_they_are_at_the_scrape() {
         "windlass_queue_oldest_ready_seconds{queue=\"parcels\"}",
         "windlass_queue_gate{queue=\"parcels\",reason=\"paused\"}",
         "windlass_books_imbalance 0",
+        "windlass_effects_in_doubt 0",
+        "windlass_outbox_jobs{state=\"waiting\"}",
         "windlass_http_requests_total{method=\"POST\",route=\"/v1/jobs\",status=\"202\"}",
         "windlass_http_requests_total{method=\"GET\",route=\"unmatched\",status=\"404\"}",
         "windlass_http_request_seconds",

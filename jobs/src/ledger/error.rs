@@ -11,6 +11,9 @@ pub enum LedgerError {
     /// It does not answer or cannot write now. Nothing was stored; trying again is safe.
     #[error("the ledger is unavailable: {0}")]
     Unavailable(String),
+    /// As many accepted jobs wait for their end as may. Nothing was stored; trying again later is safe.
+    #[error("the ledger holds {rows_max} accepted jobs that are not over: as many as it may")]
+    Full { rows_max: u64 },
     /// The call itself is wrong: over a bound. Trying again is pointless.
     #[error("{0}")]
     Invalid(String),

@@ -8,6 +8,7 @@ use sqlx::AnyConnection;
 use super::state::OrderState;
 use super::unwind::{Unwinding, reserved_fen};
 use crate::payments::{PaymentState, RefundState};
+use crate::stored::stored_row;
 use crate::suppliers::{Bought, CancelState, SupplierState};
 
 /// An order and what hangs on it.
@@ -19,10 +20,9 @@ pub struct Standing {
     pub refunds: Vec<RefundRow>,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize)]
 pub struct OrderRow {
     pub order_no: String,
-    #[sqlx(try_from = "String")]
     pub state: OrderState,
     pub resume_state: String,
     pub reason: String,
@@ -47,7 +47,9 @@ pub struct OrderRow {
     pub version: i64,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(OrderRow { order_no, resume_state, reason, fingerprint, openid, customer_name, mobile, email, province, city, area, town, detail, county_code, total_fen, remark, placed_at, expires_at, recorded_at, state_at, version } parsed { state });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct LineRow {
     pub line_no: i64,
     pub product_code: String,
@@ -57,10 +59,11 @@ pub struct LineRow {
     pub discount_fen: i64,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(LineRow { line_no, product_code, name, quantity, unit_price_fen, discount_fen });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct PaymentRow {
     pub out_trade_no: String,
-    #[sqlx(try_from = "String")]
     pub state: PaymentState,
     pub amount_fen: i64,
     pub paid_fen: i64,
@@ -69,13 +72,13 @@ pub struct PaymentRow {
     pub known_by: String,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(PaymentRow { out_trade_no, amount_fen, paid_fen, transaction_id, paid_at, known_by } parsed { state });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct SupplierRow {
     pub so_id: String,
-    #[sqlx(try_from = "String")]
     pub state: SupplierState,
     pub haier_no: String,
-    #[sqlx(try_from = "String")]
     pub cancel: CancelState,
     pub note: String,
     pub sent_at: i64,
@@ -85,14 +88,15 @@ pub struct SupplierRow {
     pub cancels: i64,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(SupplierRow { so_id, haier_no, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels } parsed { state, cancel });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct RefundRow {
     pub refund_no: String,
     pub order_no: String,
     pub seq: i64,
     pub amount_fen: i64,
     pub reason: String,
-    #[sqlx(try_from = "String")]
     pub state: RefundState,
     pub refund_id: String,
     pub note: String,
@@ -100,7 +104,9 @@ pub struct RefundRow {
     pub settled_at: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(RefundRow { refund_no, order_no, seq, amount_fen, reason, refund_id, note, requested_at, settled_at } parsed { state });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct ParcelRow {
     pub tracking_no: String,
     pub carrier: String,
@@ -110,6 +116,8 @@ pub struct ParcelRow {
     pub seen_at: i64,
     pub delivered_at: Option<i64>,
 }
+
+stored_row!(ParcelRow { tracking_no, carrier, carrier_name, serials, last_state, seen_at, delivered_at });
 
 impl Standing {
     /// None: no order of that number is recorded.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::standing::{self, LineRow, OrderRow, ParcelRow, PaymentRow, RefundRow, Standing, SupplierRow};
 use crate::effect::{EffectView, effects_about};
 use crate::ledger::{Ledger, LedgerError, OrderEvent, TIMELINE_ROWS_MAX, timeline};
+use crate::stored::stored_row;
 
 /// Instants are microseconds since 1970-01-01 UTC, money is fen.
 #[derive(Clone, Debug, Serialize)]
@@ -22,13 +23,15 @@ pub struct OrderView {
     pub events: Vec<OrderEvent>,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize)]
 pub struct UploadRow {
     pub state: String,
     pub note: String,
 }
 
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+stored_row!(UploadRow { state, note });
+
+#[derive(Clone, Debug, Serialize)]
 pub struct NotificationRow {
     pub template: String,
     pub event: String,
@@ -38,6 +41,8 @@ pub struct NotificationRow {
     pub queued_at: i64,
     pub settled_at: Option<i64>,
 }
+
+stored_row!(NotificationRow { template, event, channel, state, note, queued_at, settled_at });
 
 /// None: no order of that number is recorded.
 pub async fn order_view(ledger: &Ledger, order_no: &str) -> Result<Option<OrderView>, LedgerError> {

@@ -4,6 +4,7 @@
 //! neighbours: the group is undone and each is tried alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -58,9 +59,10 @@ pub(crate) fn start(
     clock: Clock,
     positions: Arc<Positions>,
     wake: Arc<Notify>,
+    rows_max: u64,
 ) -> mpsc::Sender<Write> {
     let (writes, waiting) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(Flusher { writer, clock, positions, wake }.run(waiting));
+    tokio::spawn(Flusher { writer, clock, positions, wake, rows_max, room: Room::default() }.run(waiting));
     writes
 }
 
@@ -69,6 +71,19 @@ struct Flusher {
     clock: Clock,
     positions: Arc<Positions>,
     wake: Arc<Notify>,
+    rows_max: u64,
+    room: Room,
+}
+
+/// Rows that may be put before they are counted again: counting is cheap, but not for every job.
+#[derive(Default)]
+struct Room(AtomicU64);
+
+impl Room {
+    /// Whether `rows` more may be put, as far as was counted.
+    fn take(&self, rows: u64) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(rows)).is_ok()
+    }
 }
 
 impl Flusher {
@@ -132,10 +147,24 @@ impl Flusher {
         Ok(written)
     }
 
+    /// Counts what waits when the room that was found last is used up.
+    async fn make_room(&self, conn: &mut AnyConnection, rows: u64) -> Result<(), LedgerError> {
+        if self.room.take(rows) {
+            return Ok(());
+        }
+        let (live,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) AS n FROM outbox WHERE state = 'live'").fetch_one(conn).await?;
+        let left = self.rows_max.saturating_sub(live.max(0) as u64);
+        // Other processes put rows too: only a part of what is left is ours to give without looking again.
+        self.room.0.store((left / 4).max(left.min(ACCEPT_ROWS_MAX as u64)), Ordering::Relaxed);
+        if self.room.take(rows) { Ok(()) } else { Err(LedgerError::Full { rows_max: self.rows_max }) }
+    }
+
     async fn write(&self, conn: &mut AnyConnection, write: &Write) -> Result<Written, LedgerError> {
         let texts = |ids: &[JobId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
         match write {
             Write::Put { jobs, .. } => {
+                self.make_room(conn, jobs.len() as u64).await?;
                 put::put(conn, &self.clock, &self.positions, jobs).await.map(Written::Put)
             }
             Write::Finished { ids, .. } => put::remove(conn, &texts(ids)).await.map(|_| Written::Ended),

@@ -20,6 +20,7 @@ use crate::orders::{
 };
 use crate::outside::OutsideError;
 use crate::shop::Shop;
+use crate::stored::stored_row;
 use crate::verdict;
 
 /// Questions that are on the way to Haier at once.
@@ -31,12 +32,14 @@ const QUESTIONS_AT_ONCE: usize = 8;
 pub struct TrackParcels {}
 
 /// An order whose turn it is.
-#[derive(Clone, Debug, sqlx::FromRow)]
+#[derive(Clone, Debug)]
 struct Due {
     order_no: String,
     haier_no: String,
     state_at: i64,
 }
+
+stored_row!(Due { order_no, haier_no, state_at });
 
 impl Job for TrackParcels {
     const KIND: &'static str = "track_parcels";

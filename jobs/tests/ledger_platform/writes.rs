@@ -7,7 +7,7 @@ use crate::place::{NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_engine::Unique;
-use windlass_jobs::ledger::{LedgerError, timeline};
+use windlass_jobs::ledger::{Ledger, LedgerError, timeline};
 use windlass_jobs::outbox::{OutboxState, Put};
 
 #[tokio::test]
@@ -166,4 +166,24 @@ async fn a_full_disk_is_said_and_survived() {
     bound(1_000_000).await;
     ledger.accept(vec![job("after")]).await.unwrap();
     assert_eq!(rows().await, kept * 100 + 1);
+}
+
+#[tokio::test]
+async fn a_full_ledger_refuses_more_and_takes_them_again_when_jobs_are_over() {
+    const ROWS_MAX: u64 = 3;
+    let place = Place::new();
+    let url = place.url();
+    let open = Ledger::open_bounded(&url, &place.clock, Duration::from_secs(30), ROWS_MAX);
+    let ledger = open.await.unwrap();
+    let jobs: Vec<_> = (0..3).map(|nth| job(&format!("full-{nth}"))).collect();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
+    ledger.accept(jobs).await.unwrap();
+
+    let more = job("full-more");
+    let refused = ledger.accept(vec![more.clone()]).await.unwrap_err();
+    assert!(matches!(refused, LedgerError::Full { rows_max: ROWS_MAX }), "{refused}");
+    assert_eq!(ledger.outbox_counts().await.unwrap().waiting, 3, "what was accepted stays");
+
+    ledger.finished(vec![ids[0].clone()]).await.unwrap();
+    assert_eq!(ledger.accept(vec![more]).await.unwrap(), [Put::New]);
 }

@@ -53,6 +53,22 @@ async fn the_world_after_a_restart_is_the_world_before() {
 }
 
 #[tokio::test]
+async fn a_journal_belongs_to_one_world_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = dir.path().join("world.jsonl");
+    let (shop, before) = busy_world(&journal).await;
+    let config = windlass_sandbox::Config {
+        journal: Some(journal.clone()),
+        ..windlass_sandbox::Config::new(shop.clock.clone(), 1)
+    };
+    let error =
+        windlass_sandbox::start(config).await.err().expect("a second world must not open the journal");
+    assert!(format!("{error:#}").contains("another process has"), "{error:#}");
+    let shop = again(shop, &journal).await;
+    assert_eq!(shop.truth().await, before);
+}
+
+#[tokio::test]
 async fn a_torn_last_line_is_cut_off_and_what_follows_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let journal = dir.path().join("world.jsonl");

@@ -5,7 +5,7 @@
 //! which no order is known, is reported. Adjustments, charges that are no goods, prices and quantities that are
 //! not positive are reported too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use csv::{Reader, StringRecord};
@@ -113,6 +113,7 @@ fn row_of(record: &StringRecord, columns: &Columns, line_no: u64) -> Result<Row,
 #[derive(Default)]
 struct Shop {
     input: Input,
+    seen: HashSet<String>,
     /// The orders of each known customer, the oldest first, by their place in `input.baskets`.
     orders_of: HashMap<String, Vec<usize>>,
 }
@@ -120,6 +121,9 @@ struct Shop {
 impl Shop {
     fn take(&mut self, invoice: Invoice) {
         let Some(first) = invoice.rows.first() else { return };
+        if !self.seen.insert(invoice.no.clone()) {
+            return self.reject(&invoice, "the invoice's rows are not together", &invoice.no);
+        }
         if invoice.rows.len() > LINES_MAX {
             let what = format!("{} has {}", invoice.no, invoice.rows.len());
             return self.reject(&invoice, "too many lines in one order", &what);
@@ -220,6 +224,14 @@ mod tests {
         assert!(!input.baskets[0].cancelled);
         assert_eq!(input.rejected.listed[0], (3, "takes back a part of an order only: C536379".to_owned()));
         assert_eq!(input.rejected.listed[1], (4, "cancels no order of this file: C536380".to_owned()));
+    }
+
+    #[test]
+    fn an_invoice_that_comes_back_later_is_not_a_second_order() {
+        let text = row("536365", "A", 6, "1") + &row("536366", "A", 6, "2") + &row("536365", "K", 1, "1");
+        let input = read_text(&text);
+        assert_eq!(input.baskets.len(), 2);
+        assert_eq!(input.rejected.listed[0].0, 4);
     }
 
     #[test]

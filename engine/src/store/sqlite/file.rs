@@ -65,7 +65,7 @@ pub(super) fn open_writer(path: &Path, pages_max: Option<u32>) -> Result<Connect
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = {WAL_BYTES_KEPT};
-         PRAGMA cache_size = -65536;
+         PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;"
     ))
     .map_err(|e| cannot_open(path, &e))?;

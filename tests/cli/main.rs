@@ -1,0 +1,13 @@
+//! The command line as its users meet it: what it says of bad input, and that nothing is lost by it.
+
+#![expect(clippy::unwrap_used, reason = "what the tests share fails them where it fails")]
+
+#[path = "../support/process.rs"]
+mod process;
+
+mod data_folders;
+mod json;
+mod order_files;
+mod refused_jobs;
+mod set_up;
+mod up;
