@@ -91,8 +91,8 @@ async fn an_order_is_told_with_its_story() {
 #[tokio::test]
 async fn effects_in_doubt_are_listed_for_people() {
     let door = TestDoor::open().await;
-    let tell = |key: &'static str, lost: bool| {
-        let effect = Effect { kind: EffectKind::MailSend, key, about: "1001" };
+    let tell = |of: &'static str, lost: bool| {
+        let effect = Effect { kind: EffectKind::MailSend, of, about: "1001" };
         let ask = || async { Ok(Asked::CannotTell) };
         let answer = if lost {
             Err(OutsideError::new(System::Mail, "send", Fault::InDoubt, "the connection broke"))
@@ -101,8 +101,8 @@ async fn effects_in_doubt_are_listed_for_people() {
         };
         perform(&door.ledger, effect, ask, move || async move { answer })
     };
-    tell("mail.send:1001-paid", false).await.unwrap();
-    tell("mail.send:1001-shipped", true).await.unwrap();
+    tell("1001-paid", false).await.unwrap();
+    tell("1001-shipped", true).await.unwrap();
     let told = door.get("/v1/effects?state=in_doubt").await.json();
     assert_json_snapshot!("effects_in_doubt", normal(told));
     assert_eq!(door.get("/v1/effects").await.json()["effects"].as_array().unwrap().len(), 2);

@@ -48,3 +48,30 @@ async fn somebody_is_told_once_when_the_supplier_does_not_answer() {
     let view = town.view("SO-8002").await.expect("there");
     assert_eq!((alerts(&view), view.order.state), (1, OrderState::Placed));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_left_in_doubt_by_an_order_that_moved_on_is_settled_by_what_is_known() {
+    let mut plan = Plan::calm();
+    plan.settings.time_to_pay_s = 600;
+    // Before it is confirmed, the supplier lets go of any order.
+    plan.pace.confirm = Span::hours(100, 101);
+    let town = Town::build(plan).await;
+    town.order("SO-8003", &["FAKE00001"], None).await;
+    town.order("SO-8004", &["FAKE00001"], Some(5)).await;
+    town.until("SO-8004", OrderState::Placed).await;
+    town.cancel("SO-8004").await;
+    town.until("SO-8004", OrderState::Cancelled).await;
+    town.until("SO-8003", OrderState::Cancelled).await;
+    town.until_ended(2).await;
+    town.write(
+        "UPDATE effects SET state = 'in_doubt', settled_at = NULL, answer = NULL \
+         WHERE kind IN ('ylh.create', 'ylh.cancel', 'wechat.close', 'wechat.refund')",
+    )
+    .await;
+    // Waits until none is in doubt, and compares with what happened.
+    town.assert_books_agree().await;
+    let (_, keys) = town.truth().await;
+    for kind in ["ylh.create", "ylh.cancel", "wechat.close", "wechat.refund"] {
+        assert_eq!(keys.effects[kind].len(), 1, "{kind}");
+    }
+}
