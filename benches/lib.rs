@@ -3,6 +3,10 @@
 //! A machine is never quiet: each figure is the median of several runs, and stands beside a ceiling that was
 //! measured in turns with it.
 
+pub mod ceiling;
+pub mod filled;
+pub mod process;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
 

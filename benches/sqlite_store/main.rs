@@ -2,16 +2,16 @@
 //!
 //! `nice cargo run --release -p windlass-benches --bin sqlite_store [-- RUNS JOBS]`
 //!
-//! No worker and no HTTP: what apalis and the front door cost is measured elsewhere. The files lie in the system's
+//! No worker and no HTTP: `worker` measures what apalis adds. The files lie in the system's
 //! temporary folder; set TMPDIR to measure another disk.
 
-mod ceiling;
 mod ours;
 
 use std::io::Write;
 
 use anyhow::Context;
-use windlass_benches::{Row, Runs, percentile, print_rates};
+use windlass_benches::filled::Filled;
+use windlass_benches::{Row, Runs, ceiling, percentile, print_rates};
 
 const RUNS: usize = 5;
 const JOBS: usize = 100_000;
@@ -42,17 +42,17 @@ async fn measure(runs: usize, jobs: usize, others: usize) -> anyhow::Result<()> 
     ];
     let (mut p50, mut p99) = (Runs::default(), Runs::default());
     for _ in 0..runs {
-        let store = ours::Filled::with(others).await?;
+        let filled = Filled::with(others).await?;
         let figures = [
-            (store.enqueue_batches(jobs, BATCH).await?, ceiling::enqueue(jobs, BATCH)?),
-            (store.enqueue_singly(jobs, PRODUCERS).await?, ceiling::enqueue(jobs, PRODUCERS)?),
-            (store.drain(jobs * 2, RESERVED).await?, ceiling::drain(jobs, RESERVED)?),
+            (filled.enqueue_batches(jobs, BATCH, ours::toy).await?, ceiling::enqueue(jobs, BATCH)?),
+            (filled.enqueue_singly(jobs, PRODUCERS, ours::toy).await?, ceiling::enqueue(jobs, PRODUCERS)?),
+            (ours::drain(&filled, jobs * 2, RESERVED).await?, ceiling::drain(jobs, RESERVED)?),
         ];
         for (row, (ours, ceiling)) in rows.iter_mut().zip(figures) {
             row.ours.add(ours);
             row.ceiling.get_or_insert_default().add(ceiling);
         }
-        let waits = store.start_latencies_ms().await?;
+        let waits = ours::start_latencies_ms(&filled).await?;
         p50.add(percentile(&waits, 0.5));
         p99.add(percentile(&waits, 0.99));
     }

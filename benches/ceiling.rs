@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
-use windlass_benches::per_second;
+
+use crate::per_second;
 
 /// Rows inserted a second, `batch` to a commit.
 pub fn enqueue(n: usize, batch: usize) -> anyhow::Result<f64> {
