@@ -16,7 +16,7 @@ const AT_ONCE: usize = 32;
 /// Customers in one call to the sandbox.
 const CHECKOUTS_AT_ONCE: usize = 500;
 /// How long after the order a customer who changes their mind does so, in the shop's time.
-const CANCEL_AFTER_S: u64 = 5_400;
+const CANCEL_AFTER_S: u64 = 9_000;
 
 /// Sends all orders; answers those that the front door refused, with its reason.
 ///

@@ -28,6 +28,8 @@ pub struct Orders {
     pub refused: u64,
     /// Neither at an end nor on the way to one.
     pub stuck: u64,
+    /// Of those that are stuck or ended: waiting for a decision that only a person can make.
+    pub needs_person: u64,
     /// Why orders were refused or cancelled, and how many for each reason.
     pub reasons: BTreeMap<String, u64>,
 }
@@ -152,6 +154,9 @@ impl Summary {
             ("stuck", stuck),
         ] {
             table.row([state.to_owned(), n.to_string()]);
+        }
+        if self.orders.needs_person > 0 {
+            table.row(["waiting for a person".to_owned(), self.orders.needs_person.to_string()]);
         }
         for (reason, n) in &self.orders.reasons {
             table.row([format!("  {reason}"), n.to_string()]);

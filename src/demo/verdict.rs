@@ -90,6 +90,7 @@ fn orders(tally: &Tally) -> Orders {
         cancelled: of(OrderState::Cancelled),
         refused: of(OrderState::Refused),
         stuck: all - count(tally, &ENDS),
+        needs_person: tally.needs_person.max(0) as u64,
         reasons,
     }
 }
