@@ -69,6 +69,10 @@ enum Command {
     Sandbox(sandbox::Alone),
 }
 
+/// Threads for what blocks (reads of the embedded carrier): each keeps memory of its own, and more of them read no
+/// faster.
+const BLOCKING_THREADS_MAX: usize = 8;
+
 /// What went wrong, by whose fault.
 enum Failure {
     /// 1: it did not work.
@@ -94,7 +98,10 @@ pub fn run() -> ExitCode {
     let json = everywhere.json;
     // Before any HTTP client is built: reqwest finds no provider by itself. None is installed yet to be kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(everywhere, command)),
         Err(error) => Err(error.into()),

@@ -25,7 +25,7 @@ pub fn order(basket: &Basket) -> Result<Order, BadOrder> {
         county_code: "320106".into(),
     };
     let lines = basket.lines.iter().map(|line| OrderLine {
-        product_code: line.product_code.clone(),
+        product_code: line.product_code.to_string(),
         name: cut(if line.name.is_empty() { &line.product_code } else { &line.name }, 120),
         quantity: i64::from(line.quantity),
         unit_price_fen: line.unit_price_fen,

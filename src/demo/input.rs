@@ -7,10 +7,11 @@ mod generated;
 mod plain;
 mod retail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
@@ -37,8 +38,9 @@ pub struct Basket {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    pub product_code: String,
-    pub name: String,
+    /// Shared between the lines of a file that name the same product: there are few products and many lines.
+    pub product_code: Arc<str>,
+    pub name: Arc<str>,
     pub quantity: u32,
     pub unit_price_fen: i64,
 }
@@ -127,6 +129,21 @@ fn plain_or_gzip(mut file: BufReader<File>) -> std::io::Result<Box<dyn Read>> {
     } else {
         Box::new(file)
     })
+}
+
+/// Texts that were met before.
+#[derive(Default)]
+struct Known(HashSet<Arc<str>>);
+
+impl Known {
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(text.clone());
+        text
+    }
 }
 
 /// A price in yuan (or another currency of two decimals) as fen, rounded half up where it has more decimals.

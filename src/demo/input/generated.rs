@@ -27,7 +27,8 @@ fn basket(dice: &mut Rng, nth: usize, run: &str) -> Basket {
     // Out of a hundred: two not sold any more, two out of stock, two that the supplier turns down, two that
     // nobody pays, three that the customer cancels.
     let fate = dice.u8(0..100);
-    let spoil = |line: &mut Line, prefix: &str| line.product_code = format!("{prefix}-{}", line.product_code);
+    let spoil =
+        |line: &mut Line, prefix: &str| line.product_code = format!("{prefix}-{}", line.product_code).into();
     match fate {
         0 | 1 => spoil(&mut lines[0], "NONE"),
         2 | 3 => spoil(&mut lines[0], "OUT"),
@@ -50,12 +51,7 @@ fn count_of_customers(nth: usize) -> u32 {
 
 fn line(dice: &mut Rng) -> Line {
     let (code, name, price) = PRODUCTS[dice.usize(..PRODUCTS.len())];
-    Line {
-        product_code: code.to_owned(),
-        name: name.to_owned(),
-        quantity: dice.u32(1..=3),
-        unit_price_fen: price,
-    }
+    Line { product_code: code.into(), name: name.into(), quantity: dice.u32(1..=3), unit_price_fen: price }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Basket, Input, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
+use super::{Basket, Input, Known, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
 
 pub(super) const REQUIRED: [&str; 5] = ["order_no", "product_code", "product_name", "quantity", "unit_price"];
 
@@ -34,7 +34,7 @@ impl Columns {
 
 pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize) -> anyhow::Result<Input> {
     let mut input = Input::default();
-    let mut seen = HashSet::new();
+    let (mut seen, mut known) = (HashSet::new(), Known::default());
     let mut row = StringRecord::new();
     loop {
         let line_no = rows.position().line();
@@ -55,7 +55,7 @@ pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize
             return Ok(input);
         }
         input.rows_read += 1;
-        match line_of(&row, columns) {
+        match line_of(&row, columns, &mut known) {
             Err((reason, what)) => input.rejected.add(line_no, reason, what),
             Ok(_) if !goes_on && !seen.insert(no.to_owned()) => {
                 input.rejected.add(line_no, "the order's lines are not together", no);
@@ -82,7 +82,7 @@ pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize
 
 type Fault = (&'static str, String);
 
-fn line_of(row: &StringRecord, columns: &Columns) -> Result<Line, Fault> {
+fn line_of(row: &StringRecord, columns: &Columns, known: &mut Known) -> Result<Line, Fault> {
     let cell = |nth: usize| row.get(columns.required[nth]).unwrap_or("").trim();
     let no = cell(0);
     let fits =
@@ -99,7 +99,7 @@ fn line_of(row: &StringRecord, columns: &Columns) -> Result<Line, Fault> {
     let unit_price_fen = fen(cell(4)).filter(|fen| *fen > 0);
     let unit_price_fen =
         unit_price_fen.ok_or(("unit_price is not a positive amount", format!("{:?}", cell(4))))?;
-    Ok(Line { product_code: cell(1).to_owned(), name: cell(2).to_owned(), quantity, unit_price_fen })
+    Ok(Line { product_code: known.text(cell(1)), name: known.text(cell(2)), quantity, unit_price_fen })
 }
 
 fn basket_of(row: &StringRecord, columns: &Columns, no: &str, line: Line) -> Result<Basket, Fault> {

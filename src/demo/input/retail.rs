@@ -10,7 +10,7 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Basket, Input, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
+use super::{Basket, Input, Known, LINES_MAX, Line, Pays, QUANTITY_MAX, fen};
 
 const COLUMNS: [&str; 7] =
     ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID"];
@@ -47,7 +47,7 @@ struct Invoice {
 }
 
 pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize) -> anyhow::Result<Input> {
-    let mut shop = Shop::default();
+    let (mut shop, mut known) = (Shop::default(), Known::default());
     let mut current = Invoice::default();
     let mut record = StringRecord::new();
     loop {
@@ -71,7 +71,7 @@ pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize
             }
         }
         shop.input.rows_read += 1;
-        match row_of(&record, columns, line_no) {
+        match row_of(&record, columns, line_no, &mut known) {
             Ok(row) => current.rows.push(row),
             Err((reason, what)) => shop.input.rejected.add(line_no, reason, what),
         }
@@ -80,7 +80,12 @@ pub(super) fn read(rows: &mut Reader<impl Read>, columns: &Columns, count: usize
     Ok(shop.input)
 }
 
-fn row_of(record: &StringRecord, columns: &Columns, line_no: u64) -> Result<Row, (&'static str, String)> {
+fn row_of(
+    record: &StringRecord,
+    columns: &Columns,
+    line_no: u64,
+    known: &mut Known,
+) -> Result<Row, (&'static str, String)> {
     let cell = |nth: usize| record.get(columns.0[nth]).unwrap_or("").trim();
     let (invoice, code) = (cell(0), cell(1));
     let number = invoice.strip_prefix('C').unwrap_or(invoice);
@@ -106,7 +111,8 @@ fn row_of(record: &StringRecord, columns: &Columns, line_no: u64) -> Result<Row,
         return Err(("UnitPrice is not positive", cell(5).to_owned()));
     }
     let name = if cell(2).is_empty() { code } else { cell(2) };
-    let line = Line { product_code: code.to_owned(), name: name.to_owned(), quantity, unit_price_fen: price };
+    let line =
+        Line { product_code: known.text(code), name: known.text(name), quantity, unit_price_fen: price };
     Ok(Row { line_no, invoice: invoice.to_owned(), customer: cell(6).to_owned(), line })
 }
 
@@ -177,7 +183,7 @@ impl Shop {
 fn quantities<'a>(lines: impl Iterator<Item = &'a Line>) -> HashMap<&'a str, u64> {
     let mut by_code = HashMap::new();
     for line in lines {
-        *by_code.entry(line.product_code.as_str()).or_default() += u64::from(line.quantity);
+        *by_code.entry(&*line.product_code).or_default() += u64::from(line.quantity);
     }
     by_code
 }
