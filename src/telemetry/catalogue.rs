@@ -31,7 +31,7 @@ const fn histogram(name: &'static str, help: &'static str) -> Metric {
 
 pub const METRICS: &[Metric] = &[
     // Jobs and queues.
-    counter("windlass_jobs_enqueued_total", "Jobs accepted"),
+    counter("windlass_jobs_enqueued_total", "Jobs that the front door accepted"),
     counter("windlass_jobs_finished_total", "Attempts that ended, by outcome"),
     histogram("windlass_job_run_seconds", "How long an attempt ran"),
     histogram("windlass_job_wait_seconds", "From due to started"),
