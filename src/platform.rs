@@ -256,3 +256,28 @@ fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_whose_payload_breaks_the_schema_is_refused_where_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = "[nap]\nevery = \"1h\"\njob = \"sleep\"\npayload = { ms = 3_600_001 }\n";
+        std::fs::write(folder.path().join("naps.toml"), entry).unwrap();
+        let refused = schedules(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("/payload/ms") && refused.contains("naps.toml"), "{refused}");
+    }
+
+    #[test]
+    fn what_the_shop_decides_is_read_and_a_slip_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.toml");
+        std::fs::write(&path, "complete_after_s = 60\n").unwrap();
+        assert_eq!(shop_settings(Some(&path)).unwrap().complete_after_s, 60);
+        std::fs::write(&path, "complete_afterwards = 60\n").unwrap();
+        let refused = format!("{:#}", shop_settings(Some(&path)).unwrap_err());
+        assert!(refused.contains("complete_afterwards") && refused.contains("shop.toml"), "{refused}");
+    }
+}

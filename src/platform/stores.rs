@@ -57,3 +57,28 @@ async fn guard(store: &dyn Store, table: &JobTable<Shop>) -> anyhow::Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_engine::gate::Rate;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn queues_to_the_outside_get_a_breaker_and_what_an_operator_set_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("queue.db"), Clock::system()).unwrap();
+        let by_hand =
+            GateRules { rate: Some(Rate { jobs: 5, per_ms: 1_000, burst: 1 }), ..GateRules::default() };
+        store.set_gate("haier", by_hand.clone()).await.unwrap();
+        guard(&store, &JobTable::new(JOBS)).await.unwrap();
+
+        let stats = store.stats().await.unwrap();
+        let rules = |queue: &str| {
+            stats.iter().find(|known| known.queue == queue).map(|known| known.gate.rules.clone()).unwrap()
+        };
+        assert_eq!(rules("haier"), by_hand);
+        assert_eq!((rules("ylh").breaker, rules("ylh").backlog_max), (Some(BREAKER), Some(BACKLOG_MAX)));
+        assert_eq!((rules("orders").breaker, rules("orders").backlog_max), (None, Some(BACKLOG_MAX)));
+    }
+}
