@@ -1,6 +1,8 @@
 //! Money from and to customers.
 
 mod callbacks;
+mod handle_payment_callback;
+mod handle_refund_callback;
 mod payment;
 mod query_payment;
 mod query_refund;
@@ -12,7 +14,9 @@ mod trade;
 pub mod wechat_pay;
 
 pub(crate) use callbacks::job_for;
-pub use callbacks::{HandlePaymentCallback, HandleRefundCallback, WechatCallback, receive_wechat_callback};
+pub use callbacks::{WechatCallback, receive_wechat_callback};
+pub use handle_payment_callback::HandlePaymentCallback;
+pub use handle_refund_callback::HandleRefundCallback;
 pub use payment::PaymentState;
 pub use query_payment::QueryPayment;
 pub use query_refund::QueryRefund;

@@ -3,20 +3,15 @@
 //! The door reads nothing into them; the two jobs do (facts: wechat-pay.md 4).
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
+use windlass_engine::{Job, JobError, JobId, NewJob, Outcome, Timestamp};
 
-use super::refund::RefundState;
-use super::refund_book::{RefundNews, record_refund};
-use super::take_money::take_money;
-use super::trade::money;
-use super::wechat_pay::{Notice, NoticeContent, RefundStatus};
+use super::wechat_pay::Notice;
+use super::{HandlePaymentCallback, HandleRefundCallback};
 use crate::answer::CallbackAnswer;
 use crate::callback::{Callback, CallbackVerdict, NewCallback, callback};
 use crate::ledger::LedgerError;
-use crate::orders::{Change, ChangeError, STEP_ATTEMPTS_MAX, STEP_BACKOFF};
+use crate::orders::{Change, ChangeError};
 use crate::shop::Shop;
 
 /// The headers that a signature is made of; nothing else of a request is kept.
@@ -113,82 +108,8 @@ pub fn job_for(shop: &Shop, which: WechatCallback, callback_id: &str) -> NewJob 
     }
 }
 
-/// Acts on a stored notice of a payment.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HandlePaymentCallback {
-    #[schemars(length(min = 1, max = 64))]
-    pub callback_id: String,
-}
-
-impl Job for HandlePaymentCallback {
-    const KIND: &'static str = "handle_payment_callback";
-    const QUEUE: &'static str = "payments";
-    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
-    const BACKOFF: Backoff = STEP_BACKOFF;
-    const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
-    type Context = Shop;
-
-    fn unique_key(&self) -> Option<String> {
-        Some(self.callback_id.clone())
-    }
-
-    async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let NoticeContent::Transaction(transaction) = notice(shop, &self.callback_id).await?.content else {
-            return Err(JobError::fail(anyhow::anyhow!(
-                "a notice of a refund came to the payments' address"
-            )));
-        };
-        let Some(money) = money(&transaction, "callback") else {
-            return Err(JobError::fail(anyhow::anyhow!("the notice does not say which payment or how much")));
-        };
-        let mut change = begin(shop, job, &transaction.out_trade_no).await?;
-        take_money(&mut change, &money).await?;
-        finish(change, &self.callback_id).await
-    }
-}
-
-/// Acts on a stored notice of a refund.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HandleRefundCallback {
-    #[schemars(length(min = 1, max = 64))]
-    pub callback_id: String,
-}
-
-impl Job for HandleRefundCallback {
-    const KIND: &'static str = "handle_refund_callback";
-    const QUEUE: &'static str = "payments";
-    const ATTEMPTS_MAX: u32 = STEP_ATTEMPTS_MAX;
-    const BACKOFF: Backoff = STEP_BACKOFF;
-    const ACCEPTED_BY: AcceptedBy = AcceptedBy::Ledger;
-    type Context = Shop;
-
-    fn unique_key(&self) -> Option<String> {
-        Some(self.callback_id.clone())
-    }
-
-    async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let NoticeContent::Refund(refund) = notice(shop, &self.callback_id).await?.content else {
-            return Err(JobError::fail(anyhow::anyhow!(
-                "a notice of a payment came to the refunds' address"
-            )));
-        };
-        let state = match &refund.status {
-            RefundStatus::Success => RefundState::Succeeded,
-            RefundStatus::Closed => RefundState::Closed,
-            RefundStatus::Abnormal => RefundState::Abnormal,
-            RefundStatus::Processing | RefundStatus::Other(_) => RefundState::Accepted,
-        };
-        let news = RefundNews { state, refund_id: refund.refund_id, note: String::new() };
-        let mut change = begin(shop, job, &refund.out_trade_no).await?;
-        record_refund(&mut change, &refund.out_refund_no, &news).await?;
-        finish(change, &self.callback_id).await
-    }
-}
-
-/// Reads the stored notice again. How fresh it was the door judged: here its own time is the time.
-async fn notice(shop: &Shop, callback_id: &str) -> Result<Notice, JobError> {
+/// Reads the stored notice again, for its job. How fresh it was the door judged: here its own time is the time.
+pub(super) async fn notice(shop: &Shop, callback_id: &str) -> Result<Notice, JobError> {
     let Some(stored) = callback(&shop.ledger, callback_id).await? else {
         return Err(JobError::fail(anyhow::anyhow!("no callback {callback_id} is stored")));
     };
@@ -198,12 +119,8 @@ async fn notice(shop: &Shop, callback_id: &str) -> Result<Notice, JobError> {
     shop.wechat_pay.verify_callback(&headers, &stored.body, at).await.map_err(JobError::fail)
 }
 
-/// The order may be on its way into the ledger still: then another attempt finds it.
-async fn begin<'a>(shop: &'a Shop, job: &JobContext, order_no: &str) -> Result<Change<'a>, JobError> {
-    Ok(Change::begin(shop, job, order_no).await?)
-}
-
-async fn finish(mut change: Change<'_>, callback_id: &str) -> Result<Outcome, JobError> {
+/// Notes that the callback was acted on, in the transaction that does so.
+pub(super) async fn finish(mut change: Change<'_>, callback_id: &str) -> Result<Outcome, JobError> {
     let done: Result<(), ChangeError> = async {
         change.tx().callback_handled(callback_id).await?;
         change.commit().await
