@@ -18,12 +18,15 @@ use crate::id::{JobId, Token};
 use crate::job::{Priority, State};
 
 mod books;
+mod prepared;
 pub mod sqlite;
 
 pub use books::{Counts, QueueAudit, QueueStats};
 
 /// Items in one call of [`Store::enqueue`]; callers split what is longer.
 pub const ENQUEUE_ITEMS_MAX: usize = 10_000;
+/// Items in one call of [`Store::settle`] or [`Store::renew`].
+pub const SETTLE_ITEMS_MAX: usize = 10_000;
 /// Jobs handed out by one [`Store::reserve`].
 pub const RESERVE_JOBS_MAX: u32 = 500;
 /// Bytes of one envelope.
@@ -32,6 +35,12 @@ pub const ENVELOPE_BYTES_MAX: usize = 1024 * 1024;
 pub const LIST_ROWS_MAX: u32 = 1_000;
 /// Faults remembered of one job: the newest.
 pub const FAULTS_MAX: usize = 10;
+/// Bytes of a queue's name, a kind or a unique key.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Ids named by one event; beyond it only their number is told.
+const EVENT_IDS_MAX: usize = 100;
+/// Whose turn it is among the priorities, counted over all jobs ever given: critical 10, high 5, normal 3, low 2.
+const TURNS: &[u8; 20] = b"01020103010201030102";
 /// Deliveries that may end with the worker's death before the job is held to be the cause.
 pub const CRASHES_MAX: u32 = 5;
 
@@ -41,12 +50,24 @@ pub enum StoreError {
     /// It cannot be reached or cannot write now. Nothing was accepted; trying again is safe.
     #[error("the carrier is unavailable: {0}")]
     Unavailable(String),
+    /// It has no room for more jobs now; those it has go on. Trying again later is safe.
+    #[error("the carrier is full: {0}")]
+    Full(String),
     /// The call itself is wrong: over a bound, an unknown cursor. Trying again is pointless.
     #[error("{0}")]
     Invalid(String),
     /// What is stored cannot be read: another program's file, a newer version, damage.
     #[error("{0}")]
     Unreadable(String),
+}
+
+impl StoreError {
+    fn claimed_by_another(known: &str, owner: &str) -> Self {
+        Self::Invalid(format!(
+            "this carrier belongs to the ledger {known}, and this process works with the ledger {owner}: \
+             one of QUEUE_URL, QUEUE_NAMESPACE and DATABASE_URL is another shop's"
+        ))
+    }
 }
 
 /// The answer for one job of an enqueue.
@@ -306,6 +327,15 @@ pub struct Retention {
     pub dead_age_max: Duration,
 }
 
+/// What claiming a carrier found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody had claimed it: a new carrier, or one that was wiped.
+    New,
+    /// It was the same owner's already.
+    Known,
+}
+
 /// What stores a queue. Every method is one durable step (or one per bounded slice); all may be called from any
 /// number of tasks at once.
 #[async_trait]
@@ -375,6 +405,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets terminal jobs beyond the bounds, in slices; answers how many.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
+
+    /// Binds the carrier to its owner, a ledger's own id, once and for ever. [`StoreError::Invalid`] when it is
+    /// another's: two shops' jobs in one carrier would be done against the wrong books.
+    async fn claim(&self, owner: &str) -> Result<Claim, StoreError>;
 
     /// Proves that the carrier answers and can write.
     async fn ping(&self) -> Result<(), StoreError>;

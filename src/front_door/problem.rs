@@ -204,6 +204,10 @@ impl From<StoreError> for Problem {
                 "The carrier of the queues does not answer. Nothing was changed.",
             )
             .inside(error),
+            StoreError::Full(_) => {
+                Self::new(Kind::Full, "The carrier holds as many jobs as it may. Nothing was accepted.")
+                    .inside(error)
+            }
             StoreError::Invalid(why) => Self::new(Kind::Invalid, why),
             StoreError::Unreadable(_) => Self::internal(error),
         }

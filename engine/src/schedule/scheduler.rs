@@ -215,7 +215,7 @@ impl Turn {
                 error!(schedule, %instant, error = %e, "the job was refused; its instant is given up");
                 Ok("refused")
             }
-            Err(e @ StoreError::Unavailable(_)) => Err(e),
+            Err(e @ (StoreError::Unavailable(_) | StoreError::Full(_))) => Err(e),
         }
     }
 

@@ -15,7 +15,6 @@ use rusqlite::params;
 use tokio::sync::{mpsc, oneshot};
 
 use self::desk::Desk;
-use self::enqueue::Backlog;
 use self::feed::Feed;
 use self::read::Readers;
 use self::writer::{Call, Message, Waiting, Writer};
@@ -24,9 +23,10 @@ use crate::envelope::NewJob;
 use crate::gate::{GateRules, Pause};
 use crate::id::JobId;
 use crate::job::State;
+use crate::store::prepared::{self, Backlog, at_most};
 use crate::store::{
-    Acted, Action, Ask, ENQUEUE_ITEMS_MAX, Enqueued, Event, Filter, Held, JobView, Page, QueueAudit,
-    QueueStats, RESERVE_JOBS_MAX, Reaped, Renewed, Reserved, Retention, Settled, Settlement, Store,
+    Acted, Action, Ask, Claim, ENQUEUE_ITEMS_MAX, Enqueued, Event, Filter, Held, JobView, Page, QueueAudit,
+    QueueStats, Reaped, Renewed, Reserved, Retention, SETTLE_ITEMS_MAX, Settled, Settlement, Store,
     StoreError, WorkerBeat,
 };
 
@@ -148,13 +148,6 @@ impl Drop for Shared {
     }
 }
 
-fn at_most(what: &str, n: usize, bound: &str, max: usize) -> Result<(), StoreError> {
-    if n > max {
-        return Err(StoreError::Invalid(format!("{n} {what} in one call; {bound} is {max}")));
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     fn name(&self) -> &'static str {
@@ -165,17 +158,12 @@ impl Store for SqliteStore {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let jobs = enqueue::prepare(jobs)?;
+        let jobs = prepared::prepare(jobs)?;
         self.write(move |desk| enqueue::enqueue(desk, &jobs, Backlog::Bounded)).await
     }
 
     async fn reserve(&self, ask: Ask) -> Result<Reserved, StoreError> {
-        if ask.jobs_max == 0 || ask.jobs_max > RESERVE_JOBS_MAX {
-            return Err(StoreError::Invalid(format!(
-                "an ask for {} jobs; it is for 1 to RESERVE_JOBS_MAX = {RESERVE_JOBS_MAX}",
-                ask.jobs_max
-            )));
-        }
+        prepared::check_ask(&ask)?;
         let (reply, answer) = oneshot::channel();
         let give_up_at = self.0.clock.wall() + ask.wait;
         self.send(Message::Ask(Waiting { ask, give_up_at, reply })).await?;
@@ -191,7 +179,7 @@ impl Store for SqliteStore {
     }
 
     async fn renew(&self, _queue: &str, held: Vec<Held>, lease: Duration) -> Result<Renewed, StoreError> {
-        at_most("leases", held.len(), "SETTLE_ITEMS_MAX", settle::SETTLE_ITEMS_MAX)?;
+        at_most("leases", held.len(), "SETTLE_ITEMS_MAX", SETTLE_ITEMS_MAX)?;
         if held.is_empty() {
             return Ok(Renewed::default());
         }
@@ -324,6 +312,11 @@ impl Store for SqliteStore {
                 slice => all += slice,
             }
         }
+    }
+
+    async fn claim(&self, owner: &str) -> Result<Claim, StoreError> {
+        let owner = owner.to_owned();
+        self.write(move |desk| file::claim(&desk.conn, &owner)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -3,77 +3,13 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Deserialize;
 
-use crate::clock::Timestamp;
-use crate::envelope::{NewJob, Unique};
+use crate::envelope::Unique;
 use crate::id::JobId;
-use crate::job::{Priority, State};
+use crate::job::State;
+use crate::store::prepared::{Backlog, Prepared};
 use crate::store::sqlite::desk::Desk;
 use crate::store::sqlite::row::IdKey;
-use crate::store::{ENQUEUE_ITEMS_MAX, ENVELOPE_BYTES_MAX, Enqueued, StoreError};
-
-/// Bytes of a queue's name, a kind or a unique key.
-const NAME_BYTES_MAX: usize = 255;
-
-/// A job that is within the bounds, with its envelope already written out: the caller's thread pays for that.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    id: JobId,
-    queue: String,
-    kind: String,
-    priority: Priority,
-    run_at: Option<Timestamp>,
-    deadline_at: Option<Timestamp>,
-    unique: Option<Unique>,
-    envelope: String,
-}
-
-/// Whether the queue's backlog bound applies. It does not to follow-ups: their parent has done its work.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Backlog {
-    Bounded,
-    Unbounded,
-}
-
-pub(super) fn prepare(jobs: Vec<NewJob>) -> Result<Vec<Prepared>, StoreError> {
-    if jobs.len() > ENQUEUE_ITEMS_MAX {
-        return Err(StoreError::Invalid(format!(
-            "{} jobs in one call; ENQUEUE_ITEMS_MAX is {ENQUEUE_ITEMS_MAX}",
-            jobs.len()
-        )));
-    }
-    jobs.into_iter().map(prepare_one).collect()
-}
-
-fn prepare_one(job: NewJob) -> Result<Prepared, StoreError> {
-    let envelope = job.envelope.to_json();
-    if envelope.len() > ENVELOPE_BYTES_MAX {
-        return Err(StoreError::Invalid(format!(
-            "the envelope of {} has {} bytes; ENVELOPE_BYTES_MAX is {ENVELOPE_BYTES_MAX}",
-            job.id,
-            envelope.len()
-        )));
-    }
-    let key = job.unique.as_ref().map_or("", |unique| &unique.key);
-    for (what, name) in [("queue", &*job.queue), ("kind", &*job.envelope.kind), ("unique key", key)] {
-        if name.len() > NAME_BYTES_MAX {
-            return Err(StoreError::Invalid(format!(
-                "the {what} of {} has {} bytes; NAME_BYTES_MAX is {NAME_BYTES_MAX}",
-                job.id,
-                name.len()
-            )));
-        }
-    }
-    Ok(Prepared {
-        id: job.id,
-        queue: job.queue,
-        kind: job.envelope.kind,
-        priority: job.priority,
-        run_at: job.run_at,
-        deadline_at: job.deadline_at,
-        unique: job.unique,
-        envelope,
-    })
-}
+use crate::store::{Enqueued, StoreError};
 
 pub(super) fn enqueue(
     desk: &mut Desk,

@@ -10,12 +10,10 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::job::State;
-use crate::store::{Event, WorkerBeat};
+use crate::store::{EVENT_IDS_MAX, Event, WorkerBeat};
 
 /// Events kept: what is older is gone.
 const EVENTS_MAX: usize = 10_000;
-/// Ids named by one event; beyond it only their number is told.
-const EVENT_IDS_MAX: usize = 100;
 /// Workers remembered; the one that has been silent for the longest time goes first.
 const WORKERS_MAX: usize = 1_000;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::StoreError;
+use crate::store::{Claim, StoreError};
 
 /// `WIND`: tells the carrier's file from any other application's.
 const APPLICATION_ID: i32 = 0x5749_4e44;
@@ -85,6 +85,17 @@ pub(super) fn open_writer(path: &Path, pages_max: Option<u32>) -> Result<Connect
     }
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(conn)
+}
+
+/// Writes down whose carrier this is, or compares.
+pub(super) fn claim(conn: &Connection, owner: &str) -> Result<Claim, StoreError> {
+    // Made when first asked for: files from before this table stay as they are.
+    conn.execute_batch("CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY, name TEXT NOT NULL)")?;
+    if conn.execute("INSERT INTO owner (one, name) VALUES (1, ?1) ON CONFLICT DO NOTHING", [owner])? == 1 {
+        return Ok(Claim::New);
+    }
+    let known: String = conn.query_row("SELECT name FROM owner", [], |row| row.get(0))?;
+    if known == owner { Ok(Claim::Known) } else { Err(StoreError::claimed_by_another(&known, owner)) }
 }
 
 /// A connection that only reads.

@@ -10,10 +10,8 @@ use crate::id::JobId;
 use crate::job::{Priority, State};
 use crate::store::sqlite::desk::{Desk, QueueNo};
 use crate::store::sqlite::row::add_fault;
-use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError};
+use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError, TURNS};
 
-/// Whose turn it is among the priorities, counted over all jobs ever given: critical 10, high 5, normal 3, low 2.
-const TURNS: &[u8; 20] = b"01020103010201030102";
 /// Jobs made ready in one transaction; what more is due comes in the next.
 const PROMOTED_MAX: i64 = 1_000;
 /// Expired jobs that one ask buries in one transaction; the ask comes back in the next.

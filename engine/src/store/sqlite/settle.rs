@@ -6,15 +6,11 @@ use crate::clock::Timestamp;
 use crate::context::LOG_LINES_MAX;
 use crate::id::{JobId, Token};
 use crate::job::State;
+use crate::store::prepared::{self, Backlog, Prepared, at_most};
 use crate::store::sqlite::desk::{Desk, QueueNo};
-use crate::store::sqlite::enqueue::{self, Backlog, Prepared};
+use crate::store::sqlite::enqueue;
 use crate::store::sqlite::row::{self, IdKey};
-use crate::store::{
-    ENVELOPE_BYTES_MAX, End, FaultCause, JobFault, JobNotes, Settled, Settlement, StoreError,
-};
-
-/// Items in one call of settle or renew.
-pub(super) const SETTLE_ITEMS_MAX: usize = 10_000;
+use crate::store::{End, FaultCause, JobFault, JobNotes, SETTLE_ITEMS_MAX, Settled, Settlement, StoreError};
 
 /// A settlement within the bounds, with what is stored of it already written out.
 #[derive(Debug)]
@@ -29,12 +25,7 @@ pub(super) struct Ending {
 }
 
 pub(super) fn prepare(settlements: Vec<Settlement>) -> Result<Vec<Ending>, StoreError> {
-    if settlements.len() > SETTLE_ITEMS_MAX {
-        return Err(StoreError::Invalid(format!(
-            "{} settlements in one call; SETTLE_ITEMS_MAX is {SETTLE_ITEMS_MAX}",
-            settlements.len()
-        )));
-    }
+    at_most("settlements", settlements.len(), "SETTLE_ITEMS_MAX", SETTLE_ITEMS_MAX)?;
     settlements.into_iter().map(prepare_one).collect()
 }
 
@@ -43,15 +34,10 @@ fn prepare_one(settlement: Settlement) -> Result<Ending, StoreError> {
     let (mut kept, mut follow_ups) = (None, Vec::new());
     if let End::Completed { result, follow_ups: jobs } = &mut end {
         kept = result.take().map(|result| result.to_string());
-        follow_ups = enqueue::prepare(std::mem::take(jobs))?;
+        follow_ups = prepared::prepare(std::mem::take(jobs))?;
     }
-    if let Some(result) = &kept
-        && result.len() > ENVELOPE_BYTES_MAX
-    {
-        return Err(StoreError::Invalid(format!(
-            "the result of {id} has {} bytes; ENVELOPE_BYTES_MAX is {ENVELOPE_BYTES_MAX}",
-            result.len()
-        )));
+    if let Some(result) = &kept {
+        prepared::check_result(&id, result)?;
     }
     Ok(Ending { id, token, end, result: kept, follow_ups, outage, notes })
 }

@@ -1,0 +1,103 @@
+//! A server's process: started, watched, stopped as rudely as one likes.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to answer.
+const START_MAX: Duration = Duration::from_secs(30);
+
+pub struct Process {
+    /// A shell that ends the server when its standard input ends.
+    guard: Child,
+    /// The server's own.
+    pub pid: u32,
+}
+
+impl Process {
+    /// Starts `command`; its words go to `folder/log`.
+    pub fn start(command: &[String], folder: &Path) -> Self {
+        let pid_file = folder.join("pid");
+        let _ = std::fs::remove_file(&pid_file);
+        let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log file");
+        let script = r#""$@" </dev/null & echo $! > "$PID_FILE.new" && mv "$PID_FILE.new" "$PID_FILE"
+            while read -r _; do :; done; kill -9 $! 2>/dev/null; kill -9 -$! 2>/dev/null; wait"#;
+        let guard = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .args(command)
+            .env("PID_FILE", &pid_file)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("sh");
+        let began = Instant::now();
+        let pid = loop {
+            if let Ok(text) = std::fs::read_to_string(&pid_file) {
+                break text.trim().parse().expect("a process id");
+            }
+            assert!(began.elapsed() < START_MAX, "sh did not start {command:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        Self { guard, pid }
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+
+    /// Whether the server still runs.
+    pub fn lives(&self) -> bool {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        state
+            .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+    }
+
+    /// Waits until the server has gone.
+    pub fn wait(&self) {
+        let began = Instant::now();
+        while self.lives() {
+            assert!(began.elapsed() < START_MAX, "process {} does not end", self.pid);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}
+
+pub fn signal(pid: u32, name: &str) {
+    // It may have gone already.
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+/// Waits until something accepts connections on the port; panics with the log when the server has died.
+pub fn wait_for_port(port: u16, process: &Process, folder: &Path) {
+    let began = Instant::now();
+    loop {
+        match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return,
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused && process.lives() => {}
+            Err(e) => panic!("port {port}: {e}; the server says:\n{}", log(folder)),
+        }
+        assert!(began.elapsed() < START_MAX, "port {port} stays closed; the server says:\n{}", log(folder));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn log(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+}
