@@ -115,7 +115,8 @@ impl Demo {
         eprintln!("{}  front door {}", notebook.words(), stage.door);
 
         let keeping = tokio::spawn(shop_time.keep(clock, lifecycle.stop.clone()));
-        let roles = Roles { door: Some(listener), worker: true, scheduler: Some(schedules) };
+        let roles =
+            Roles { door: Some(listener), worker: true, scheduler: Some(schedules), ..Roles::default() };
         let working = stage.platform.run(roles, metrics, lifecycle.clone());
         tokio::pin!(working);
         let shopping = stage.shop(input);

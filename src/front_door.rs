@@ -19,6 +19,7 @@ use windlass_jobs::ledger::Ledger;
 
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
+use crate::health::Pulses;
 
 pub mod body;
 pub mod business;
@@ -44,7 +45,11 @@ pub struct FrontDoor {
     pub clock: Clock,
     pub limits: Limits,
     /// The metrics registry as text.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: metrics::Render,
+    /// Metrics are told here, and not at a port of their own.
+    pub tells_metrics: bool,
+    /// What else runs in this process, for its health.
+    pub pulses: Pulses,
     /// Cancelled when the process stops: long waits end, and the door says that it is not ready.
     pub closing: CancellationToken,
 }
@@ -144,7 +149,11 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/effects", get(business::list_effects))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::scrape))
+        .merge(if door.tells_metrics {
+            Router::new().route("/metrics", get(metrics::scrape))
+        } else {
+            Router::new()
+        })
         .route_layer(from_fn_with_state(limits.request_timeout, request::within));
     // May take longer: one waits for a job's end, the other brings ten thousand.
     let patient = Router::new()

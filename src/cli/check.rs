@@ -1,14 +1,12 @@
 //! `windlass check`: everything that is wrong, at once.
 
 use serde_json::json;
-use windlass_engine::Clock;
-use windlass_engine::store::sqlite::SqliteStore;
 use windlass_jobs::ledger::Ledger;
 
 use super::api::Api;
 use super::jobs::Said;
 use crate::config::Config;
-use crate::platform::{schedules, shop_settings};
+use crate::platform::{carrier, schedules, shop_settings};
 
 /// What was looked at and what is wrong with it.
 pub struct Checked {
@@ -25,7 +23,7 @@ impl Checked {
     fn note<T, E: std::fmt::Display>(&mut self, what: String, looked: Result<T, E>) {
         match looked {
             Ok(_) => self.looked_at.push(format!("ok  {what}")),
-            Err(error) => self.problems.push(format!("{what}: {error}")),
+            Err(error) => self.problems.push(format!("{what}: {error:#}")),
         }
     }
 }
@@ -42,16 +40,13 @@ pub async fn run(config: Config) -> Checked {
             checked.note(format!("the server at {}", config.listen), ready);
         }
         _ => {
-            let clock = Clock::system();
+            let clock = config.clock();
             let folder = std::fs::create_dir_all(&config.data);
             checked.note(format!("data folder {}", config.data.display()), folder);
-            checked.note(
-                format!("carrier {}", config.queue),
-                SqliteStore::open(config.queue.path(), clock.clone()),
-            );
+            checked.note(format!("carrier {}", config.queue), carrier(&config, &clock).await);
             checked.note(
                 format!("ledger {}", config.database),
-                Ledger::open(&config.database.to_string(), &clock).await,
+                Ledger::open(config.database.to_connect().expose(), &clock).await,
             );
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use windlass_engine::Clock;
 use windlass_jobs::Settings;
 
 use super::api::Api;
@@ -46,7 +45,7 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     let listener =
         TcpListener::bind(("127.0.0.1", 0)).await.context("no port is free on the loopback address")?;
     let api = Api::new(format!("http://{}", listener.local_addr()?))?;
-    let clock = Clock::system();
+    let clock = config.clock();
     // No job runs here, so nobody outside is called.
     let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), Duration::from_secs(1));
     let stores = Stores::open(&config, &clock).await?;
@@ -54,7 +53,7 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     let metrics = Metrics::install(&clock)?;
     let lifecycle = Lifecycle::default();
     let ours = lifecycle.clone();
-    let roles = Roles { door: Some(listener), worker: false, scheduler: None };
+    let roles = Roles { door: Some(listener), ..Roles::default() };
     let serving = tokio::spawn(async move { platform.run(roles, metrics, ours).await });
     Ok(Reached { api, _local: Some(Local { lifecycle, serving: Some(serving) }) })
 }

@@ -1,5 +1,6 @@
 //! The two stores of a process, opened before anything else is touched: whoever has them, has the data folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use windlass_engine::{Clock, JobTable, Store};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::{JOBS, Shop};
 
-use crate::config::Config;
+use crate::config::{Config, StoreUrl};
 
 pub struct Stores {
     pub clock: Clock,
@@ -30,17 +31,28 @@ impl Stores {
     /// # Errors
     /// When a store cannot be opened: the message says what to do.
     pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
-        let folders =
-            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent());
+        let files = [config.queue.path(), config.database.path()].into_iter().flatten();
+        let folders = files.filter_map(Path::parent);
         for folder in std::iter::once(config.data.as_path()).chain(folders) {
             std::fs::create_dir_all(folder).with_context(|| {
                 format!("cannot make the data folder {}: choose another with --data", folder.display())
             })?;
         }
-        let store = Arc::new(SqliteStore::open(config.queue.path(), clock.clone())?);
-        let ledger = Ledger::open(&config.database.to_string(), clock).await?;
+        let store = carrier(config, clock).await?;
+        let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
         guard(store.as_ref(), &JobTable::new(JOBS)).await?;
         Ok(Self { clock: clock.clone(), store, ledger })
+    }
+}
+
+/// Opens the carrier that the configuration names.
+///
+/// # Errors
+/// When it cannot be opened: the message says what to do.
+pub async fn carrier(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
+    match &config.queue {
+        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, clock.clone())?)),
+        StoreUrl::Server(_) => anyhow::bail!("no Redis yet"),
     }
 }
 

@@ -72,6 +72,8 @@ impl TestDoor {
             clock: clock.clone(),
             limits,
             metrics: Arc::new(|| recorder().render()),
+            tells_metrics: true,
+            pulses: Default::default(),
             closing: closing.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::Hands;
 use super::{BackendSettings, wanted_now};
 use crate::clock::Clock;
+use crate::pulse::FetchPulse;
 use crate::retry::Backoff;
 use crate::store::{Ask, Delivery, Store};
 
@@ -23,24 +24,28 @@ pub(super) struct Fetcher {
     pub(super) settings: BackendSettings,
     pub(super) hands: Hands,
     pub(super) fill: mpsc::UnboundedSender<Delivery>,
+    pub(super) pulse: FetchPulse,
     pub(super) stop: CancellationToken,
 }
 
 impl Fetcher {
     pub(super) async fn run(self) {
         let (mut away, mut pace) = (0, Pace::new());
+        // The first answer comes at once: a worker is ready when its asks are answered.
+        let mut wait = Duration::ZERO;
         while !self.stop.is_cancelled() {
             let jobs_max = self.wait_until_wanted(&mut pace).await;
             if jobs_max == 0 {
                 return;
             }
             let reserved = tokio::select! {
-                reserved = self.store.reserve(self.ask(jobs_max)) => reserved,
+                reserved = self.store.reserve(self.ask(jobs_max, wait)) => reserved,
                 () = self.stop.cancelled() => return,
             };
             match reserved {
                 Ok(reserved) => {
-                    away = 0;
+                    (away, wait) = (0, WAIT);
+                    self.pulse.answered.beat(&self.clock);
                     pace.add(reserved.deliveries.len());
                     self.hand_on(reserved.deliveries);
                 }
@@ -53,17 +58,20 @@ impl Fetcher {
         }
     }
 
-    fn ask(&self, jobs_max: u32) -> Ask {
+    fn ask(&self, jobs_max: u32, wait: Duration) -> Ask {
         Ask {
             queue: self.settings.queue.clone(),
             worker: self.settings.worker.clone(),
             jobs_max,
             lease: self.settings.lease,
-            wait: WAIT,
+            wait,
         }
     }
 
     fn hand_on(&self, deliveries: Vec<Delivery>) {
+        if !deliveries.is_empty() {
+            self.pulse.took.beat(&self.clock);
+        }
         self.hands.take(&deliveries, self.clock.wall());
         for delivery in deliveries {
             // The receiver outlives this task: close() awaits it before it drains what is left.
@@ -81,7 +89,7 @@ impl Fetcher {
                 return n;
             }
             tokio::select! {
-                () = room => {}
+                () = room => self.pulse.freed.beat(&self.clock),
                 () = self.stop.cancelled() => return 0,
             }
         }
