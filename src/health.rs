@@ -177,8 +177,7 @@ mod tests {
 
     fn fetching() -> (FetchPulse, Clock) {
         let clock = Clock::system();
-        let pulse = FetchPulse { queue: "orders".to_owned(), slots: 4, ..FetchPulse::default() };
-        (pulse, clock)
+        (FetchPulse::new("orders", 4), clock)
     }
 
     #[test]
@@ -190,7 +189,7 @@ mod tests {
         assert_eq!(stands_still(&pulse, clock.wall()), None);
         let later = clock.wall() + STILL_MAX + Duration::from_secs(1);
         assert!(stands_still(&pulse, later).unwrap().contains("for 16 s"));
-        let full = FetchPulse { slots: 0, ..pulse };
+        let full = FetchPulse::new("orders", 0);
         assert_eq!(stands_still(&full, later), None, "who has no room does not ask");
     }
 

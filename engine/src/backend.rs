@@ -90,12 +90,7 @@ impl QueueBackend {
         let hands = Hands::default();
         let stop_fetching = stop.child_token();
         let (acks, acker) = acker::start(store.clone(), settings.queue.clone(), hands.clone(), on_ended);
-        let pulse = FetchPulse {
-            queue: settings.queue.clone(),
-            slots: settings.slots,
-            hands: hands.clone(),
-            ..FetchPulse::default()
-        };
+        let pulse = FetchPulse::new(&settings.queue, settings.slots).with(hands.clone());
         let fetcher = fetcher::Fetcher {
             store: store.clone(),
             clock: clock.clone(),

@@ -37,10 +37,20 @@ pub struct FetchPulse {
     pub took: Pulse,
     /// Room came after there had been none: until then nothing was to be asked for.
     pub freed: Pulse,
-    pub(crate) hands: Hands,
+    hands: Hands,
 }
 
 impl FetchPulse {
+    /// Of a loop that has not asked yet.
+    pub fn new(queue: impl Into<String>, slots: u32) -> Self {
+        Self { queue: queue.into(), slots, ..Self::default() }
+    }
+
+    /// Counts what `hands` hold.
+    pub(crate) fn with(self, hands: Hands) -> Self {
+        Self { hands, ..self }
+    }
+
     /// Slots in which no job runs or is about to.
     pub fn free(&self) -> u32 {
         self.slots.saturating_sub(self.hands.count())
