@@ -1,8 +1,10 @@
 //! The ledger: the SQL record of the business, and the connections to it.
 //!
-//! Writes go through one transaction at a time ([`Ledger::begin`]), reads through a pool beside it. A transaction
-//! changes the business and enqueues jobs together or not at all ([`Tx::enqueue`]). No transaction is held across
-//! a call to the outside. What the tables mean is said by the modules that own them, not here.
+//! It lives in a SQLite file or in a PostgreSQL database: the same schema, the same query texts. Writes go through
+//! transactions ([`Ledger::begin`]), reads through a pool beside them. A transaction changes the business and
+//! enqueues jobs together or not at all ([`Tx::enqueue`]). No transaction is held across a call to the outside. What
+//! keeps two transactions apart on each engine is said in `writer.rs`; what the tables mean, by the modules that own
+//! them, not here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,18 +16,22 @@ use windlass_engine::Clock;
 
 use crate::outbox::accept::{self, Write};
 
+pub mod api_keys;
 mod error;
+mod identity;
 mod in_flight;
 mod open;
 mod shelf;
 mod timeline;
 mod tx;
+mod writer;
 
 pub use error::LedgerError;
 pub(crate) use in_flight::{InFlight, Telling};
 pub use shelf::LedgerShelf;
 pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
 pub use tx::Tx;
+pub(crate) use writer::Writer;
 
 /// How long one call that tells the outside something may take, in wall time. A call that was begun longer ago has
 /// no living caller.
@@ -39,7 +45,8 @@ pub const OUTBOX_ROWS_MAX: u64 = 1_000_000;
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
-    writer: AnyPool,
+    identity: String,
+    writer: Writer,
     reads: AnyPool,
     clock: Clock,
     /// Tells the relay that rows were put.
@@ -51,7 +58,8 @@ struct Inner {
 }
 
 impl Ledger {
-    /// Opens the ledger at `sqlite:PATH`, makes it when it is absent and brings its schema to this build's.
+    /// Opens the ledger at `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE` and brings its schema to this
+    /// build's. A file is made when it is absent, a database is not.
     ///
     /// # Errors
     /// [`LedgerError::CannotOpen`], whose text says what to do.
@@ -72,12 +80,14 @@ impl Ledger {
         outbox_rows_max: u64,
     ) -> Result<Ledger, LedgerError> {
         let open::Pools { writer, reads } = open::open(url).await?;
+        let identity = identity::of(&writer, clock).await?;
         let wake = Arc::new(Notify::new());
         let positions = Arc::new(Positions(AtomicI64::new(0)));
         let writes =
             accept::start(writer.clone(), clock.clone(), positions.clone(), wake.clone(), outbox_rows_max);
         let in_flight = InFlight::new(clock, tell_time_max);
         Ok(Ledger(Arc::new(Inner {
+            identity,
             writer,
             reads,
             clock: clock.clone(),
@@ -88,10 +98,15 @@ impl Ledger {
         })))
     }
 
-    /// Begins a transaction that may write. Only one at a time lives in a process: keep it short, and never across
-    /// a call to the outside. Dropping it undoes it.
+    /// A UUID that this ledger has had since it was first opened and no other one has.
+    pub fn identity(&self) -> &str {
+        &self.0.identity
+    }
+
+    /// Begins a transaction that may write. Few live at a time (on SQLite one): keep it short, never across a call
+    /// to the outside, and begin no second one while it lives. Dropping it undoes it.
     pub async fn begin(&self) -> Result<Tx, LedgerError> {
-        let inner = begin_write(&self.0.writer).await?;
+        let inner = self.0.writer.begin().await?;
         Ok(Tx::new(inner, self.clone()))
     }
 
@@ -107,8 +122,10 @@ impl Ledger {
     /// Proves that the ledger answers and can be written to.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         sqlx::query("SELECT COUNT(*) AS n FROM tokens").fetch_one(self.reads()).await?;
-        // Takes the write lock and gives it back: fails on a full disk's read-only file system and a stuck writer.
-        begin_write(&self.0.writer).await?.rollback().await?;
+        // SQLite's write lock is taken and given back; PostgreSQL refuses to write where it has become a standby.
+        let mut tx = self.0.writer.begin().await?;
+        sqlx::query("UPDATE tokens SET name = name WHERE 1 = 0").execute(&mut *tx).await?;
+        tx.rollback().await?;
         Ok(())
     }
 
@@ -139,13 +156,6 @@ impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ledger")
     }
-}
-
-/// A SQLite transaction that reads first and writes later can fail at its first write: it takes the lock at once.
-pub(crate) async fn begin_write(
-    writer: &AnyPool,
-) -> Result<sqlx::Transaction<'static, sqlx::Any>, LedgerError> {
-    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 /// Numbers that only grow, within a process strictly: the order of what is written in one instant of the shop.
