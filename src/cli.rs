@@ -17,7 +17,9 @@ use crate::telemetry;
 pub mod api;
 mod check;
 mod jobs;
+mod keys;
 mod local;
+mod migrate;
 mod sandbox;
 mod serve;
 pub mod table;
@@ -66,6 +68,11 @@ enum Command {
     Scheduler(Serving),
     /// Looks at configuration, stores and schedules, and tells everything that is wrong with them.
     Check,
+    /// Brings the ledger's schema to this build's.
+    Migrate,
+    /// The keys to the front door.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Hands in a job.
     Enqueue(Enqueue),
     /// Looks at jobs, and acts on them.
@@ -186,6 +193,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
+        Command::Migrate => everywhere.say(migrate::run(&config).await?),
+        Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),

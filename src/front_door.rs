@@ -17,12 +17,15 @@ use windlass_engine::{Clock, Store};
 use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
 
+pub use self::caller::Access;
+use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
 use crate::health::Pulses;
 
 pub mod body;
 pub mod business;
+pub mod caller;
 pub mod enqueue;
 pub mod found;
 pub mod health;
@@ -43,6 +46,8 @@ pub struct FrontDoor {
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
     pub clock: Clock,
+    /// Who may call.
+    pub access: Access,
     pub limits: Limits,
     /// The metrics registry as text.
     pub metrics: metrics::Render,
@@ -97,10 +102,10 @@ impl FrontDoor {
     }
 
     /// Notes in the audit log what somebody did by hand. What was done stays done when that fails.
-    async fn record(&self, what: &str, about: &str, detail: &str) {
+    async fn record(&self, caller: &Caller, what: &str, about: &str, detail: &str) {
         let noted = async {
             let mut tx = self.ledger.begin().await?;
-            tx.audit("api", what, about, detail).await?;
+            tx.audit(&caller.who(), what, about, detail).await?;
             tx.commit().await
         };
         if let Err(error) = noted.await {
@@ -147,19 +152,21 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/effects", get(business::list_effects))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .merge(if door.tells_metrics {
+        .route_layer(from_fn_with_state(door.clone(), caller::admit));
+    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
+        if door.tells_metrics {
             Router::new().route("/metrics", get(metrics::scrape))
         } else {
             Router::new()
-        })
-        .route_layer(from_fn_with_state(limits.request_timeout, request::within));
+        },
+    );
+    let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
     // May take longer: one waits for a job's end, the other brings ten thousand.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
     let callbacks = Router::new()
         .route("/callbacks/ylh", post(business::ylh))

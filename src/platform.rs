@@ -28,7 +28,7 @@ use windlass_jobs::suppliers::ylh::Ylh;
 use windlass_jobs::token::Tokens;
 
 use crate::config::{Config, Work, WrongSetUp};
-use crate::front_door::{self, FrontDoor, Kinds, Limits};
+use crate::front_door::{self, Access, FrontDoor, Kinds, Limits};
 use crate::health::{Health, Pulses};
 use crate::lifecycle::Lifecycle;
 use crate::monitoring::{self, Monitored};
@@ -58,6 +58,8 @@ pub struct Platform {
 #[derive(Default)]
 pub struct Roles {
     pub door: Option<TcpListener>,
+    /// Who may use the door.
+    pub access: Access,
     /// A port for metrics and health alone.
     pub monitors: Option<TcpListener>,
     pub worker: bool,
@@ -145,7 +147,7 @@ impl Platform {
         }
         if let Some(listener) = roles.door {
             let door =
-                FrontDoor { tells_metrics: !monitored, ..self.door(render, pulses, lifecycle.stop.clone())? };
+                FrontDoor { access: roles.access, tells_metrics: !monitored, ..self.door(render, pulses, lifecycle.stop.clone())? };
             parts.spawn(front_door::serve(listener, door));
         }
         let mut ended = Ok(());
@@ -176,6 +178,7 @@ impl Platform {
             clock: self.clock.clone(),
             limits: Limits::default(),
             metrics,
+            access: Access::Open,
             tells_metrics: true,
             pulses,
             closing,

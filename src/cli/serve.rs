@@ -4,6 +4,7 @@
 //! comes. What runs is put together in [`Platform`].
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,8 +14,10 @@ use tokio::net::TcpListener;
 use windlass_engine::Clock;
 use windlass_sandbox::Sandbox;
 
-use crate::config::{Config, shared};
+use crate::access::{Hasher, Keyring};
+use crate::config::{Config, Env, WrongSetUp, shared};
 use crate::demo::listen_on;
+use crate::front_door::Access;
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, call_back_to, sandbox_at, wants_sandbox};
 use crate::platform::{Platform, Roles, Stores, queues_of, schedules, shop_settings};
@@ -74,6 +77,34 @@ impl Working {
     }
 }
 
+/// Who may use the front door at `address`.
+///
+/// # Errors
+/// In production, when nobody could.
+async fn access(config: &Config, stores: &Stores, address: SocketAddr) -> anyhow::Result<Access> {
+    let in_production = config.env == Env::Production;
+    let hasher = Hasher::new(&config.access.secret_key);
+    let ring = Keyring::new(stores.ledger.clone(), hasher, !in_production, stores.clock.clone());
+    let (good, all) = ring.count().await?;
+    if in_production && good == 0 {
+        return Err(WrongSetUp(
+            "in production the front door does not open while there is no key to it: make one with `windlass keys \
+             create --name NAME --scopes jobs:write,jobs:read`"
+                .to_owned(),
+        )
+        .into());
+    }
+    match (all, address.ip().is_loopback()) {
+        (0, true) => tracing::info!("there is no API key: whoever reaches the front door may use it"),
+        (0, false) => tracing::warn!(
+            "there is no API key, and the front door listens beyond this host: make a key with `windlass keys create`, \
+             which closes it to everybody else"
+        ),
+        _ => tracing::info!(keys = good, "the front door asks for a key"),
+    }
+    Ok(Access::Keys(Arc::new(ring)))
+}
+
 impl Role {
     const fn name(self) -> &'static str {
         match self {
@@ -124,6 +155,10 @@ impl Role {
         let schedules = if self.schedules() { Some(schedules(&config.schedules)?) } else { None };
         let settings = shop_settings(config.shop.as_deref())?;
         let stores = Stores::open(&config, &clock).await?;
+        let access = match &door {
+            Some(door) => access(&config, &stores, door.local_addr()?).await?,
+            None => Access::Open,
+        };
         let (platform, sandbox) = if self == Self::Scheduler {
             (Platform::without_shop(&config, stores)?, None)
         } else {
@@ -145,7 +180,7 @@ impl Role {
         if let (Some(sandbox), Some(door)) = (&sandbox, &at_door) {
             call_back_to(sandbox, door);
         }
-        let roles = Roles { door, monitors, worker: self.works(), scheduler: schedules };
+        let roles = Roles { door, access, monitors, worker: self.works(), scheduler: schedules };
         platform.run(roles, metrics, lifecycle).await?;
         if let Some(sandbox) = sandbox {
             sandbox.stop().await;
