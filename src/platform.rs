@@ -38,7 +38,7 @@ use crate::telemetry::Metrics;
 mod accept;
 mod stores;
 
-pub use stores::{Stores, carrier};
+pub use stores::{Carrier, Stores};
 
 /// What this build calls itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -146,8 +146,11 @@ impl Platform {
             monitored = true;
         }
         if let Some(listener) = roles.door {
-            let door =
-                FrontDoor { access: roles.access, tells_metrics: !monitored, ..self.door(render, pulses, lifecycle.stop.clone())? };
+            let door = FrontDoor {
+                access: roles.access,
+                tells_metrics: !monitored,
+                ..self.door(render, pulses, lifecycle.stop.clone())?
+            };
             parts.spawn(front_door::serve(listener, door));
         }
         let mut ended = Ok(());

@@ -93,7 +93,8 @@ async fn create(
     let json = json!({
         "id": key.id, "name": key.name, "scopes": key.scopes, "kinds": key.kinds, "key": shown,
     });
-    let text = format!("{shown}\nIt is shown this once: keep it where secrets are kept. Its id is {}.", key.id);
+    let text =
+        format!("{shown}\nIt is shown this once: keep it where secrets are kept. Its id is {}.", key.id);
     Ok(Said { json, text })
 }
 

@@ -11,7 +11,7 @@ use crate::config::Config;
 /// When the ledger does not open or was made by a newer build, with what to do.
 pub async fn run(config: &Config) -> anyhow::Result<Said> {
     let ledger = Ledger::open(config.database.to_connect().expose(), &config.clock()).await?;
-    let version = ledger.schema_version().await?;
+    let version = ledger.schema_version();
     let json = json!({ "ledger": config.database.to_string(), "id": ledger.identity(), "schema": version });
     Ok(Said { json, text: format!("{}: its schema is at step {version}", config.database) })
 }
