@@ -52,6 +52,7 @@ pub struct Platform {
     shop: Option<Arc<Shop>>,
     pub table: Arc<JobTable<Shop>>,
     queues: Vec<(String, u32)>,
+    lease: Duration,
 }
 
 /// What a process does beside keeping its stores open.
@@ -90,7 +91,8 @@ impl Platform {
     pub fn without_shop(config: &Config, stores: Stores) -> anyhow::Result<Self> {
         let Stores { clock, store, ledger } = stores;
         let queues = queues_of(&config.work)?;
-        Ok(Self { clock, store, ledger, shop: None, table: Arc::new(JobTable::new(JOBS)), queues })
+        let (table, lease) = (Arc::new(JobTable::new(JOBS)), config.work.lease);
+        Ok(Self { clock, store, ledger, shop: None, table, queues, lease })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -196,7 +198,7 @@ impl Platform {
             context: self.shop.clone().context("a worker needs a shop")?,
             settings: WorkerSettings {
                 queues: self.queues.clone(),
-                lease: WorkerSettings::LEASE_DEFAULT,
+                lease: self.lease,
                 drain_max: WorkerSettings::DRAIN_MAX_DEFAULT,
                 retention: RETENTION,
             },
