@@ -187,7 +187,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             role.run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Sandbox(alone) => {
-            alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+            alone.run(&config, &everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Check => match check::run(config).await {
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
