@@ -7,7 +7,6 @@
 mod process;
 
 #[path = "../demo/summary.rs"]
-#[expect(dead_code, reason = "not every target needs all of it")]
 mod summary;
 
 mod demo;
