@@ -179,7 +179,10 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
     match command {
         Command::Demo(demo) => {
             let show = if everywhere.json { show_json } else { show_text };
-            let summary = demo.run(config, everywhere.listen, show).await?;
+            let summary = match &everywhere.server {
+                Some(server) => demo.run_there(config, server, show).await?,
+                None => demo.run(config, everywhere.listen, show).await?,
+            };
             Ok(if summary.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Up(_) | Command::Api(_) | Command::Worker(_) | Command::Scheduler(_) => {
@@ -243,7 +246,12 @@ impl Everywhere {
         }
         if matches!(command, Command::Demo(_)) {
             let data = self.data.clone().or_else(|| std::env::var_os("WINDLASS_DATA").map(PathBuf::from));
-            flags.extend(demo::settings_of(&data.unwrap_or_else(|| PathBuf::from("./data"))));
+            let data = data.unwrap_or_else(|| PathBuf::from("./data"));
+            if self.server.is_some() {
+                flags.extend(demo::data_of_there(&data));
+            } else {
+                flags.extend(demo::settings_of(&data));
+            }
         }
         Ok(Config::load(&flags)?)
     }

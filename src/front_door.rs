@@ -151,6 +151,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
+        .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(

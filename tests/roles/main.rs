@@ -6,6 +6,10 @@
 #[expect(dead_code, reason = "not every target needs all of it")]
 mod process;
 
+#[path = "../demo/summary.rs"]
+mod summary;
+
+mod demo;
 mod drain;
 mod end_to_end;
 mod keys;
