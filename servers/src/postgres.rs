@@ -104,6 +104,11 @@ impl Postgres {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// What the server said.
+    pub fn log(&self) -> String {
+        crate::process::log(&self.folder)
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
