@@ -15,7 +15,7 @@ use windlass_engine::store::Retention;
 use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, JobTable, State, Store};
 use windlass_jobs::JOBS;
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
+use windlass_jobs::ledger::{Ledger, LedgerShelf, is_ledger_away};
 use windlass_jobs::mini_program::MiniProgram;
 use windlass_jobs::notifications::mail::Mailer;
 use windlass_jobs::outbox::{Relay, RelaySettings};
@@ -91,7 +91,8 @@ impl Platform {
     pub fn without_shop(config: &Config, stores: Stores) -> anyhow::Result<Self> {
         let Stores { clock, store, ledger } = stores;
         let queues = queues_of(&config.work)?;
-        let (table, lease) = (Arc::new(JobTable::new(JOBS)), config.work.lease);
+        let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
+        let table = Arc::new(table);
         Ok(Self { clock, store, ledger, shop: None, table, queues, lease })
     }
 
