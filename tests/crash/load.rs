@@ -35,6 +35,8 @@ pub struct Accepted {
     pub order_jobs: Vec<String>,
     /// Ids of jobs that only the carrier has, and when the call began that was accepted.
     pub jobs: Vec<(String, Instant)>,
+    /// Of earlier loads.
+    pub jobs_before: usize,
     /// How often each answer came; `none`: the call broke.
     pub answers: BTreeMap<String, u64>,
     /// Refusals that sending again does not heal.
@@ -103,12 +105,11 @@ impl Load {
 }
 
 impl Accepted {
-    pub fn add(&mut self, more: Self) {
-        self.orders.extend(more.orders);
-        self.order_jobs.extend(more.order_jobs);
-        self.jobs.extend(more.jobs);
-        self.faults.extend(more.faults);
-        for (answer, n) in more.answers {
+    /// Takes the place of an earlier load that was judged: its orders stay, its jobs may be forgotten by now.
+    pub fn after(&mut self, earlier: Self) {
+        self.orders.extend(earlier.orders);
+        self.jobs_before = earlier.jobs_before + earlier.jobs.len();
+        for (answer, n) in earlier.answers {
             *self.answers.entry(answer).or_default() += n;
         }
     }

@@ -59,7 +59,9 @@ fn soak() {
             outage(&mut town, &load);
             *happened.entry(name).or_default() += 1;
         }
-        accepted.add(load.end());
+        let mut more = load.end();
+        more.after(accepted);
+        accepted = more;
         town.until_ready();
         town.ends_well(&accepted);
         println!(
@@ -72,7 +74,7 @@ fn soak() {
     println!("orders: {:?}", town.ends());
     println!(
         "jobs that try the platform: {}; answers of the front doors: {:?}",
-        accepted.jobs.len(),
+        accepted.jobs_before + accepted.jobs.len(),
         accepted.answers
     );
     for (name, times) in happened {

@@ -20,43 +20,53 @@ const OVER: [&str; 3] = ["completed", "dead", "cancelled"];
 /// Jobs, or faults, that are shown of many.
 const SHOWN: usize = 20;
 
+/// The status and the answer of a job at its end, by its id.
+type Seen = BTreeMap<String, (u16, Value)>;
+
 impl Town {
     /// Waits for the end of everything accepted, then judges it.
     #[track_caller]
     pub fn ends_well(&mut self, accepted: &Accepted) {
         self.say(&format!("all is handed in: {:?}", accepted.answers));
-        self.until_over(accepted);
+        let seen = self.until_over(accepted);
         self.say("all has ended");
-        let faults = self.faults(accepted);
+        let faults = self.faults(accepted, &seen);
         self.say(&format!("{} orders: {:?}", accepted.orders.len(), self.ends()));
         let shown: Vec<_> = faults.iter().take(SHOWN).cloned().collect();
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), shown.join("\n"));
     }
 
+    /// Answers what each job was when it was seen at its end: a completed one is forgotten after a while.
     #[track_caller]
-    fn until_over(&mut self, accepted: &Accepted) {
+    fn until_over(&mut self, accepted: &Accepted) -> Seen {
         let mut waits: BTreeSet<&str> = accepted.order_jobs.iter().map(String::as_str).collect();
         waits.extend(accepted.jobs.iter().map(|(id, _)| id.as_str()));
         let ended = i64::try_from(accepted.orders.len()).unwrap();
         let wanted = ledger::Open { orders_ended: ended, ..ledger::Open::default() };
         let doors = self.doors();
-        let mut last = None;
+        let (mut seen, mut last) = (Seen::new(), None);
         let over = within(END_MAX, || {
-            last = ledger::open(&self.database);
-            if last.as_ref() != Some(&wanted) || self.callbacks_owed() != Some(0) {
-                return None;
-            }
-            waits.retain(|id| match http::get(&doors[0], &format!("/v1/jobs/{id}")) {
-                Ok((200, told)) => !OVER.contains(&told["state"].as_str().unwrap()),
-                // Whether it may be gone is judged later.
-                Ok((404, _)) => false,
-                _ => true,
+            waits.retain(|id| {
+                let told = http::get(&doors[0], &format!("/v1/jobs/{id}"));
+                let is_over = match &told {
+                    Ok((200, told)) => OVER.contains(&told["state"].as_str().unwrap()),
+                    // Whether it may be gone is judged later.
+                    Ok((404, _)) => true,
+                    _ => false,
+                };
+                if is_over {
+                    seen.insert((*id).to_owned(), told.unwrap());
+                }
+                !is_over
             });
-            waits.is_empty().then_some(())
+            last = ledger::open(&self.database);
+            let is_over = last.as_ref() == Some(&wanted) && waits.is_empty();
+            (is_over && self.callbacks_owed() == Some(0)).then_some(())
         });
         if over.is_none() {
             panic!("not everything ended, waited for {wanted:?}, there is {last:?}\n{}", self.stuck(&waits));
         }
+        seen
     }
 
     /// None: the sandbox does not answer.
@@ -66,9 +76,9 @@ impl Town {
         Some(of("owed")? - of("taken")? - of("given_up")?)
     }
 
-    fn faults(&mut self, accepted: &Accepted) -> Vec<String> {
+    fn faults(&mut self, accepted: &Accepted, seen: &Seen) -> Vec<String> {
         let mut faults = accepted.faults.clone();
-        faults.extend(self.job_faults(accepted));
+        faults.extend(self.job_faults(accepted, seen));
         faults.extend(self.money_faults(accepted));
         faults.extend(self.effect_faults());
         let audit = self.run(&["audit", "--server", &self.doors()[0]]);
@@ -82,17 +92,17 @@ impl Town {
 
     /// What was accepted is completed. Only what was in a carrier that lost everything may be gone, and of it only
     /// what no ledger knows.
-    fn job_faults(&self, accepted: &Accepted) -> Vec<String> {
+    fn job_faults(&self, accepted: &Accepted, seen: &Seen) -> Vec<String> {
         let door = &self.doors()[0];
         let mut faults = Vec::new();
         let ids = accepted.jobs.iter().map(|(id, at)| (id, self.wiped_at.is_some_and(|wiped| *at < wiped)));
         // The order itself, looked at below, says whether the work was done.
         let of_orders = accepted.order_jobs.iter().map(|id| (id, self.wiped_at.is_some()));
         for (id, may_be_gone) in ids.chain(of_orders) {
-            match http::get(door, &format!("/v1/jobs/{id}")) {
-                Ok((200, told)) if told["state"] == "completed" => {}
-                Ok((404, _)) if may_be_gone => {}
-                other => faults.push(format!("job {id}: {other:?}")),
+            match &seen[id] {
+                (200, told) if told["state"] == "completed" => {}
+                (404, _) if may_be_gone => {}
+                (status, told) => faults.push(format!("job {id}: {status} {told}")),
             }
         }
         let dead = http::read(door, "/v1/jobs?state=dead&limit=20");
