@@ -28,7 +28,12 @@ impl Postgres {
 
     /// With settings, `["shared_buffers=64MB"]`.
     pub fn with(options: &[&str]) -> Self {
-        let own_folder = tempfile::tempdir().expect("a temporary folder");
+        Self::within(&std::env::temp_dir(), options)
+    }
+
+    /// With its files in a folder of its own within `parent`, which everybody must be allowed to look into.
+    pub fn within(parent: &Path, options: &[&str]) -> Self {
+        let own_folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let folder = own_folder.path().to_owned();
         hand_over(&folder);
         let data = folder.join("data").display().to_string();

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::http;
 use crate::town::Town;
+use crate::wait::within;
 
 /// Callers at once.
 const CALLERS: usize = 6;
@@ -59,7 +60,8 @@ struct Desk {
 }
 
 enum Item {
-    Order { no: String, product: &'static str, pays_after_s: Option<u64>, cancel_after_s: Option<u64> },
+    Order { no: String, product: &'static str, pays_after_s: Option<u64> },
+    Cancel { no: String, delay_s: u64 },
     Job { id: String, kind: &'static str, payload: Value, delay_s: u64 },
 }
 
@@ -70,6 +72,9 @@ impl Load {
         let mut items: Vec<_> = (0..amount.orders).map(|n| order(series, n, &mut rng)).collect();
         items.extend((0..amount.jobs).map(|n| job(series, n, &mut rng)));
         rng.shuffle(&mut items);
+        // Whoever cancels has seen the order.
+        let cancels = (0..amount.orders).filter(|n| n % 8 == 3);
+        items.extend(cancels.map(|n| Item::Cancel { no: no(series, n), delay_s: rng.u64(0..9_000) }));
         let desk = Arc::new(Desk {
             control: town.control.clone(),
             doors: town.doors(),
@@ -115,13 +120,16 @@ impl Accepted {
     }
 }
 
+fn no(series: &str, n: usize) -> String {
+    format!("SO-{series}-{n:04}")
+}
+
 fn order(series: &str, n: usize, rng: &mut Rng) -> Item {
     Item::Order {
-        no: format!("SO-{series}-{n:04}"),
+        no: no(series, n),
         // The supplier refuses some.
         product: if n % 9 == 4 { "FAIL00001" } else { "FAKE00001" },
         pays_after_s: (n % 10 != 7).then(|| rng.u64(5..900)),
-        cancel_after_s: (n % 8 == 3).then(|| rng.u64(0..15_000)),
     }
 }
 
@@ -143,7 +151,7 @@ impl Desk {
         let at = self.began + self.over.mul_f64(nth as f64 / self.items.len() as f64);
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         match item {
-            Item::Order { no, product, pays_after_s, cancel_after_s } => {
+            Item::Order { no, product, pays_after_s } => {
                 let (order, openid) = order_of(no, product);
                 let checkout = json!({
                     "out_trade_no": no, "total_fen": 129_999, "openid": openid, "pays_after_s": pays_after_s,
@@ -159,13 +167,19 @@ impl Desk {
                     accepted.orders.push(no.clone());
                     accepted.order_jobs.push(id);
                 }
-                if let Some(delay_s) = cancel_after_s {
-                    let id = format!("cancel_order:{no}");
-                    let payload = json!({"order_no": no, "reason": "the customer changed their mind"});
-                    let job = json!({"kind": "cancel_order", "id": id, "payload": payload, "delay_seconds": delay_s});
-                    if self.send(&self.doors, "/v1/jobs", &job, rng).is_some() {
-                        self.accepted.lock().unwrap().order_jobs.push(id);
-                    }
+            }
+            Item::Cancel { no, delay_s } => {
+                if !self.is_recorded(no) {
+                    let fault = format!("order {no} is not recorded although it was handed in");
+                    self.accepted.lock().unwrap().faults.push(fault);
+                    return true;
+                }
+                let id = format!("cancel_order:{no}");
+                let payload = json!({"order_no": no, "reason": "the customer changed their mind"});
+                let job =
+                    json!({"kind": "cancel_order", "id": id, "payload": payload, "delay_seconds": delay_s});
+                if self.send(&self.doors, "/v1/jobs", &job, rng).is_some() {
+                    self.accepted.lock().unwrap().order_jobs.push(id);
                 }
             }
             Item::Job { id, kind, payload, delay_s } => {
@@ -179,6 +193,13 @@ impl Desk {
             }
         }
         true
+    }
+
+    /// Waits until the front door shows the order.
+    fn is_recorded(&self, no: &str) -> bool {
+        let path = format!("/v1/orders/{no}");
+        let shown = || self.doors.iter().any(|door| matches!(http::get(door, &path), Ok((200, _))));
+        within(TRY_MAX, || shown().then_some(())).is_some()
     }
 
     /// Sends until it is accepted, by a call that began when the answer says; None: it never will be.

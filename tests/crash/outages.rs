@@ -31,21 +31,20 @@ impl Town {
         self.of(role)[nth].start();
     }
 
-    /// A worker stands still until others have taken over what it held, and is woken.
-    pub fn freeze_a_worker(&mut self, nth: usize) {
-        self.say(&format!("a worker is frozen: {}", nth + 1));
-        let reaped = self.of_workers("windlass_jobs_reaped_total");
-        self.of("worker")[nth].signal("STOP");
-        // The frozen one does not answer: what the others count is what grows.
+    /// These workers, but not all, stand still until others have taken over what they held, and are woken.
+    #[track_caller]
+    pub fn freeze_workers(&mut self, names: &[&str]) {
+        self.say(&format!("frozen: {}", names.join(", ")));
         let others = |town: &Town| {
-            let others = town.all().iter().filter(|house| house.name.starts_with("worker"));
-            let others = others.filter(|house| house.name != format!("worker-{}", nth + 1));
+            let workers = town.all().iter().filter(|house| house.name.starts_with("worker"));
+            let others = workers.filter(|house| !names.contains(&house.name.as_str()));
             others.map(|house| house.metric("windlass_jobs_reaped_total")).sum::<f64>()
         };
-        let before = others(self).min(reaped);
+        let before = others(self);
+        names.iter().for_each(|name| self.of(name)[0].signal("STOP"));
         let taken = within(SEEN_MAX, || (others(self) > before).then_some(()));
-        self.of("worker")[nth].signal("CONT");
-        assert!(taken.is_some(), "nobody took over what worker-{} held for {LEASE_S} s", nth + 1);
+        names.iter().for_each(|name| self.of(name)[0].signal("CONT"));
+        assert!(taken.is_some(), "nobody took over what {names:?} held for {LEASE_S} s");
     }
 
     /// SIGKILL to Redis.

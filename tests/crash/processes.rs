@@ -33,11 +33,10 @@ fn a_worker_that_wakes_after_its_lease_is_fenced_out() {
     let mut town = Town::build(Plan::default());
     let load =
         Load::begin(&mut town, "wake", Amount { orders: 40, jobs: 500, over: Duration::from_secs(14) });
-    for nth in 0..3 {
+    for (workers, scheduler) in [(&["worker-1", "worker-2"][..], 0), (&["worker-3"][..], 1)] {
         town.pause(300..900);
-        let scheduler = nth % 2;
         town.of("scheduler")[scheduler].signal("STOP");
-        town.freeze_a_worker(nth);
+        town.freeze_workers(workers);
         town.of("scheduler")[scheduler].signal("CONT");
     }
     let accepted = load.end();
@@ -80,9 +79,14 @@ fn jobs_of_a_killed_worker_run_again_within_two_leases() {
     for id in held {
         let ended = within(WAIT_MAX, || Some(show(id)).filter(|job| job["state"] == "completed"));
         let job = ended.unwrap_or_else(|| panic!("{id} did not run again: {}", show(id)));
-        assert_eq!((&job["crashes"], &job["errors"][0]["cause"]), (&json!(1), &json!("crashed")), "{job}");
-        let ended_at = Timestamp::parse_rfc3339(job["finished_at"].as_str().unwrap()).unwrap();
-        let again_after = ended_at.since(killed_at).saturating_sub(Duration::from_millis(SLEEP_MS));
+        assert_eq!(job["errors"][0]["cause"], "crashed", "{job}");
+        let at = |time: &Value| Timestamp::parse_rfc3339(time.as_str().unwrap()).unwrap();
+        let again_at = match job["errors"].get(1) {
+            None => at(&job["finished_at"]) - Duration::from_millis(SLEEP_MS),
+            // A busy machine took the next worker's lease away, too: by then it had begun.
+            Some(lost_again) => at(&lost_again["at"]) - Duration::from_secs(LEASE_S),
+        };
+        let again_after = again_at.since(killed_at);
         assert!(again_after <= Duration::from_secs(2 * LEASE_S) + BUSY, "{again_after:?}: {job}");
     }
 }

@@ -17,7 +17,7 @@ const OUTAGES: &[(&str, fn(&mut Town, &Load))] = &[
         // With nothing to take over there would be nothing to see.
         if !load.is_over() {
             let nth = town.rng.usize(..3);
-            town.freeze_a_worker(nth);
+            town.freeze_workers(&[&format!("worker-{}", nth + 1)]);
         }
     }),
     ("Redis killed", |town, _| town.restart_redis()),

@@ -1,7 +1,8 @@
 //! The whole installation: a Redis, a PostgreSQL, the outside world, and our processes between them, on ways that can
 //! be cut.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -15,9 +16,11 @@ use crate::house::House;
 /// Seconds of the shop's time in one of the wall's: an order takes a quarter of a minute.
 const SPEED: &str = "3600";
 /// Seconds of the wall's time.
-pub const LEASE_S: u64 = 2;
+pub const LEASE_S: u64 = 3;
 const SHOP: &str = "time_to_pay_s = 1800\ncomplete_after_s = 3600\ntrack_every_max_s = 1800\n";
 const DATABASE: &str = "windlass";
+/// What a town may need of the memory that it is built in.
+const MEMORY_KIB: u64 = 2 * 1024 * 1024;
 
 /// Two towns at once would wait for each other's processors.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -58,7 +61,8 @@ impl Town {
         let given = std::env::var("WINDLASS_CRASH_SEED").ok();
         let seed = given.map_or_else(|| fastrand::u64(..1_000_000), |seed| seed.parse().expect("a number"));
         println!("WINDLASS_CRASH_SEED={seed}");
-        let folder = tempfile::Builder::new().prefix("windlass-crash-").tempdir().unwrap();
+        let ground = ground();
+        let folder = tempfile::Builder::new().prefix("windlass-crash-").tempdir_in(&ground).unwrap();
         let redis = match plan.redis_folder {
             Some(folder) => Redis::in_folder(folder, &[]),
             None => {
@@ -67,7 +71,7 @@ impl Town {
                 Redis::in_folder(&folder, &[])
             }
         };
-        let postgres = Postgres::with(&["shared_buffers=32MB"]);
+        let postgres = Postgres::within(&ground, &["shared_buffers=32MB"]);
         let database = postgres.create_database(DATABASE);
         let mut town = Self {
             houses: Vec::new(),
@@ -206,6 +210,17 @@ impl Drop for Town {
             println!("WINDLASS_CRASH_SEED={}: the logs are in {}", self.seed, folder.keep().display());
         }
     }
+}
+
+/// Memory where there is plenty of it, else the disk. What a process wrote outlives its SIGKILL in either, and a disk
+/// that others keep busy for seconds would take everybody's leases away.
+fn ground() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let told = Command::new("df").args(["--output=avail", "--block-size=1K"]).arg(&memory).output();
+    let free = told.ok().and_then(|told| {
+        String::from_utf8_lossy(&told.stdout).lines().last().and_then(|line| line.trim().parse::<u64>().ok())
+    });
+    if free.is_some_and(|free| free >= MEMORY_KIB) { memory } else { std::env::temp_dir() }
 }
 
 /// The first of six ports in a row that nobody listens on now.
