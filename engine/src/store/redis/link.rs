@@ -15,11 +15,11 @@ use crate::store::StoreError;
 
 /// Until a connection stands: TCP, TLS, password.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// Until an answer comes; a server that loads its file or forks for a rewrite is slow, not dead.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 pub(super) struct Link {
     client: Client,
+    /// See [`super::RedisSettings::answer_max`].
+    answer_max: Duration,
     current: Mutex<Option<Numbered>>,
     /// One connects, the others wait for it.
     connecting: tokio::sync::Mutex<()>,
@@ -35,14 +35,14 @@ struct Numbered {
 impl Link {
     /// # Errors
     /// `Invalid` when the address is none.
-    pub fn new(url: &str) -> Result<Self, StoreError> {
+    pub fn new(url: &str, answer_max: Duration) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|e| {
             // The address holds a password: it is not repeated.
             StoreError::Invalid(format!(
                 "the address of Redis cannot be read ({e}): redis://user:password@host:6379/0"
             ))
         })?;
-        Ok(Self { client, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
+        Ok(Self { client, answer_max, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
     }
 
     /// A connection of one's own, for a call that blocks.
@@ -52,7 +52,7 @@ impl Link {
 
     async fn connect(&self, answer_max: Option<Duration>) -> Result<MultiplexedConnection, StoreError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_MAX))
+            .set_connection_timeout(Some(CONNECT_MAX.min(self.answer_max)))
             .set_response_timeout(answer_max);
         self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(explained)
     }
@@ -67,7 +67,7 @@ impl Link {
         }
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let fresh = Numbered { number, connection: self.connect(Some(ANSWER_MAX)).await? };
+        let fresh = Numbered { number, connection: self.connect(Some(self.answer_max)).await? };
         *self.lock() = Some(fresh.clone());
         Ok(fresh)
     }
@@ -169,7 +169,7 @@ pub(super) fn explained(error: RedisError) -> StoreError {
             StoreError::Unavailable("Redis is still loading its file".into())
         }
         _ if error.is_timeout() => {
-            StoreError::Unavailable(format!("Redis does not answer within {} s", ANSWER_MAX.as_secs()))
+            StoreError::Unavailable(format!("Redis does not answer in time ({error})"))
         }
         _ if error.is_connection_refusal() => StoreError::Unavailable(format!(
             "nobody listens at the address of QUEUE_URL ({error}): is Redis running there?"
