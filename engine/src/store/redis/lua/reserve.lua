@@ -69,12 +69,9 @@ local c = #ids
 if c == 0 then return { 'again', int(wall), now_text } end
 if took then took(c) end
 
-local token = call('INCR', P .. 'seq')
-if token == 1 then
-  token = wall
-  call('SET', P .. 'seq', int(wall))
-end
-token = int(token)
+-- At least the time: a server that forgot its last steps (a snapshot, a power cut, a failover) repeats no token.
+local token = int(math.max(wall, (call('GET', P .. 'seq') or 0) + 1))
+call('SET', P .. 'seq', token)
 -- The sentinel keeps `run` a hash table: as a listpack (up to 512 short fields) bulk lookups are quadratic.
 if call('EXISTS', q .. 'run') == 0 then call('HSET', q .. 'run', '', string.rep('-', 65)) end
 local hold = {}
