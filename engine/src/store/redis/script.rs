@@ -59,7 +59,7 @@ scripts! {
     MOVE_CURSOR: Allowed ["move_cursor"];
     BEAT: Allowed ["beat"];
     WORKERS: Allowed ["workers"];
-    CLAIM: Refused ["claim"];
+    CLAIM: Allowed ["claim"];
     PING: Allowed ["promote", "ping"];
 }
 
