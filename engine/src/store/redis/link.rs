@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind, Value,
+};
 
 use super::script::{self, Call};
 use crate::store::StoreError;
@@ -18,6 +20,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 pub(super) struct Link {
     client: Client,
+    tls: bool,
     /// See [`super::RedisSettings::answer_max`].
     answer_max: Duration,
     current: Mutex<Option<Numbered>>,
@@ -42,7 +45,13 @@ impl Link {
                 "the address of Redis cannot be read ({e}): redis://user:password@host:6379/0"
             ))
         })?;
-        Ok(Self { client, answer_max, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
+        let tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+        if tls {
+            // The client takes the process's provider and panics when there is none; another's choice stands.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let connecting = tokio::sync::Mutex::new(());
+        Ok(Self { client, tls, answer_max, current: Mutex::new(None), connecting })
     }
 
     /// A connection of one's own, for a call that blocks.
@@ -54,7 +63,25 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_MAX.min(self.answer_max)))
             .set_response_timeout(answer_max);
-        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(explained)
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|e| self.not_connected(e))
+    }
+
+    fn not_connected(&self, error: RedisError) -> StoreError {
+        match error {
+            error if !error.is_io_error() || error.is_connection_refusal() => explained(error),
+            // A time-out, too: who expects no TLS waits for the end of a line.
+            error if self.tls => StoreError::Unavailable(format!(
+                "no TLS connection to Redis ({error}): its certificate must be for the host in QUEUE_URL and by an \
+                 authority that this system or SSL_CERT_FILE trusts; a port without TLS has an address with redis:"
+            )),
+            error if error.is_connection_dropped() => StoreError::Unavailable(format!(
+                "Redis hangs up on whoever connects ({error}): a port with TLS has an address with rediss:"
+            )),
+            error => explained(error),
+        }
     }
 
     async fn shared(&self) -> Result<Numbered, StoreError> {
@@ -150,11 +177,16 @@ pub(super) fn explained(error: RedisError) -> StoreError {
             "Redis has fewer replicas than min-replicas-to-write asks for ({error})"
         )),
         (Some("NOPERM"), _) => StoreError::Unavailable(format!(
-            "this Redis user may not do what a carrier does ({error}): give it ~{{windlass:*}}* and +@all -@dangerous +info"
+            "this Redis user may not do what a carrier does ({error}): give it ~{{windlass:*}}* and +@all -@dangerous +info +client|unblock"
         )),
         (_, ErrorKind::AuthenticationFailed) | (Some("NOAUTH" | "WRONGPASS"), _) => StoreError::Unavailable(
             "Redis refuses the user or password: set both in QUEUE_URL, redis://user:password@host:6379/0".into(),
         ),
+        _ if error.detail().is_some_and(|detail| detail.contains("DB index is out of range")) => {
+            StoreError::Unavailable(format!(
+                "Redis has no database of the number in QUEUE_URL ({error}): the last part of its path, 0 for the first"
+            ))
+        }
         (_, ErrorKind::Server(ServerErrorKind::ReadOnly)) => StoreError::Unavailable(
             "this Redis is a read-only replica: QUEUE_URL must lead to the primary (after a failover it may take a \
              moment until it does)"
