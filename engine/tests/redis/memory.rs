@@ -2,7 +2,7 @@
 
 use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::{Acted, Action, End, Enqueued, Settled};
-use windlass_engine::{JobId, NewJob, State, Store, StoreError};
+use windlass_engine::{Clock, JobId, NewJob, State, Store, StoreError};
 use windlass_servers::Redis;
 
 use crate::jobs::*;
@@ -77,6 +77,31 @@ async fn a_full_server_takes_no_job_and_ends_those_it_has() {
     let counts = store.stats().await.unwrap()[0].counts;
     assert_eq!((counts.accepted, counts.live()), (accepted + 100, 100));
     assert_balanced(&store).await;
+}
+
+/// What wakes goes on to another process when nobody here waits any more, also on a full server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_still_wakes_those_who_wait() {
+    const ROUNDS: usize = 6;
+    let redis = Redis::start();
+    let settings = settings(redis.url());
+    let (leaver, stayer) = (open(settings.clone()).await, open(settings).await);
+    let later = Clock::system().now() + LONG;
+    add(&stayer, jobs("j", ROUNDS).into_iter().map(|job| job.run_at(later)).collect()).await;
+    redis.cli(&["config", "set", "maxmemory", "1mb"]);
+    let both_wait = async || redis.cli(&["info", "clients"]).contains("blocked_clients:2");
+    for n in 0..ROUNDS {
+        let leaves = tokio::spawn(ask_until_there_is_one(leaver.clone()));
+        let stays = tokio::spawn(ask_until_there_is_one(stayer.clone()));
+        eventually("both wait", both_wait).await;
+        leaves.abort();
+        assert!(leaves.await.is_err_and(|ended| ended.is_cancelled()));
+        let promoted = stayer.act(Action::Promote, vec![id_of(&format!("j-{n}"))]).await.unwrap();
+        assert_eq!(promoted, [Acted::Done]);
+        let taken = soon("who stayed is woken", stays).await.unwrap();
+        assert_eq!(complete(&stayer, &[taken]).await, [Settled::Done]);
+    }
+    assert_balanced(&stayer).await;
 }
 
 /// Between two readings of how full it is, the server itself refuses.

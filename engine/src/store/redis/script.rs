@@ -61,6 +61,7 @@ scripts! {
     WORKERS: Allowed ["workers"];
     CLAIM: Allowed ["claim"];
     PING: Allowed ["promote", "ping"];
+    WAKE: Allowed ["wake"];
 }
 
 /// A call of a script that grows by its arguments.
