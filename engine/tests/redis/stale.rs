@@ -42,9 +42,10 @@ async fn each_job_that_lives_is_handed_out_once_whatever_stands_in_the_lists() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut chance = fastrand::Rng::with_seed(seed);
-    let (redis, settings) = (Redis::start(), settings("redis://set-below"));
+    let redis = Redis::start();
+    let settings = settings(redis.url());
     let gone = format!("{{windlass:{}}}:q:{QUEUE}:gone", settings.namespace);
-    let store = open(windlass_engine::store::redis::RedisSettings { url: redis.url(), ..settings }).await;
+    let store = open(settings).await;
     let all: Vec<JobId> = (0..JOBS).map(|n| id_of(&format!("j-{n}"))).collect();
     let mut stands = vec![Stand::Ready; JOBS];
     add(&store, all.iter().map(some_job).collect()).await;

@@ -93,7 +93,7 @@ async fn certificates_are_checked() {
     certificate(folder.path(), "ours", "right", "IP:127.0.0.1,DNS:localhost");
     certificate(folder.path(), "ours", "elsewhere", "DNS:redis.elsewhere.example");
     let (right, elsewhere) = (server(folder.path(), "right"), server(folder.path(), "elsewhere"));
-    let tls = |redis: &Redis| format!("rediss://:@127.0.0.1:{}/", redis.port());
+    let tls = |redis: &Redis| format!("rediss://127.0.0.1:{}/", redis.port());
 
     assert_eq!(opened_by_one_who_trusts(&ours, &tls(&right)), "done");
     let by_name = format!("rediss://localhost:{}/", right.port());
