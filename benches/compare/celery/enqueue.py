@@ -1,7 +1,7 @@
-"""Makes jobs for Celery: `enqueue.py bulk N noop|hold` or `enqueue.py paced N PER_S`.
+"""Makes jobs for Celery: `enqueue.py bulk N noop|hold BATCH` or `enqueue.py paced N PER_S`.
 
 Celery has no call that enqueues many (a group sends its tasks one by one), so bulk is one caller that sends on one
-connection as fast as it can. Of paced jobs those of the first second are not timed: client and worker warm up.
+connection as fast as it can, whatever BATCH says. Of paced jobs those of the first second are not timed: client and worker warm up.
 """
 
 import json
@@ -30,7 +30,7 @@ def paced(producer, n, per_s):
         noop.apply_async((at_us, PAD), producer=producer)
 
 
-def main(command, n, rest):
+def main(command, n, rest, batch=None):
     with app.producer_or_acquire() as producer:
         producer.connection.ensure_connection(max_retries=3)
         producer.channel  # opened before the clock runs

@@ -96,9 +96,9 @@ def bench(system, setting, fsync, folder, phase_max_s):
 
 def enqueue_and_drain(system, setting, fsync, folder, options):
     """Bulk enqueue, then the drain of that backlog: from the start of the first job to the start of the last."""
-    jobs = options.jobs or system.jobs
+    jobs, batch = options.jobs or system.jobs, options.batch or system.batch
     with bench(system, setting, fsync, folder, options.phase_max) as at:
-        line = at.client(system.bulk(jobs, "noop", options.batch))
+        line = at.client(system.bulk(jobs, "noop", batch))
         if line["enqueued"] != jobs:
             raise Failed(f"{line['enqueued']} of {jobs} jobs were enqueued")
         at.start_workers()
@@ -109,6 +109,7 @@ def enqueue_and_drain(system, setting, fsync, folder, options):
             raise Failed(f"{jobs} jobs were enqueued and {ran} ran")
         return {
             "jobs": jobs,
+            "bulk": f"{system.bulk_words}, {batch:,} a call",
             "setting": setting.words,
             "server": at.server.settings,
             "enqueued_per_s": jobs / line["seconds"],

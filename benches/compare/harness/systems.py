@@ -22,6 +22,7 @@ class System:
     cwd: str
     enqueue: list  # the client's command line, before its arguments
     bulk_words: str
+    batch: int  # jobs a bulk call, unless --batch says otherwise
     jobs: int  # in a drain, unless --jobs says otherwise: a few seconds' worth
     drains: list  # the first of them also runs the paced jobs
     kills: list
@@ -72,6 +73,7 @@ def _windlass(places, in_flight):
         cwd=places.scratch,
         enqueue=program,
         bulk_words="Store::enqueue",
+        batch=1_000,
         jobs=100_000,
         drains=[Setting("1 process, 32 slots (defaults)", [program + ["work"]])],
         kills=[Setting("defaults (lease 15 s)", [program + ["work", "--slots", in_flight]])],
@@ -97,7 +99,8 @@ def _celery(places, in_flight):
         server="redis",
         cwd=places.drivers / "celery",
         enqueue=[places.python, "enqueue.py"],
-        bulk_words="apply_async, singly: it has no bulk call",
+        bulk_words="apply_async: it has no bulk call",
+        batch=1,
         jobs=10_000,
         drains=[
             Setting("prefork -c 2, prefetch 128", [worker + quiet + ["-P", "prefork", "-c", 2]], many),
@@ -125,6 +128,7 @@ def _bullmq(places, in_flight):
         cwd=places.node,
         enqueue=["node", places.node / "bullmq/enqueue.mjs"],
         bulk_words="addBulk",
+        batch=1_000,
         jobs=50_000,
         drains=[
             Setting(
@@ -155,6 +159,7 @@ def _graphile(places, in_flight):
         cwd=places.node,
         enqueue=["node", places.node / "graphile-worker/enqueue.mjs"],
         bulk_words="addJobs",
+        batch=5_000,
         jobs=50_000,
         drains=[
             Setting("1 process, 24 at once, local queue 500, completions batched", [worker(GRAPHILE_PRESET)])

@@ -36,26 +36,31 @@ COLUMNS = [
 
 
 def _rates(results):
-    lines = ["## Rates, waits, memory", "", "Median (least-most)."]
-    lines += ["", "| | on disk | " + " | ".join(title for title, _, _ in COLUMNS) + " |"]
-    lines.append("| --- | --- |" + " --- |" * len(COLUMNS))
+    lines = ["## Rates, waits, memory", ""]
+    lines.append("Median (least-most). Enqueue, drain and the memory in it: the setting that drained fastest.")
+    titles = [title for title, _, _ in COLUMNS] + ["jobs in flight after kill -9, defaults"]
+    lines += ["", "| | on disk | " + " | ".join(titles) + " |", "| --- | --- |" + " --- |" * len(titles)]
+    fates = _fates(results)
     for title, fsync, runs in _rows(results):
         best = _best_drain([run for run in runs if run["phase"] == "drain"])
         cells = []
         for _, phase, figures in COLUMNS:
             shown = best if phase == "drain" else [run for run in runs if run["phase"] == phase]
             cells.append(_cell(shown, figures))
+        cells.append(fates.get(title, "-"))
         lines.append(f"| {title} | {fsync} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _rows(results):
-    """Title, fsync and runs, in the order of the first appearance."""
+    """Title, fsync and runs, a system's rows together, systems in the order of their first appearance."""
     rows = {}
     for run in results["runs"]:
         if run["phase"] != "kill":
             rows.setdefault((run["title"], run["fsync"]), []).append(run)
-    return [(title, fsync, runs) for (title, fsync), runs in rows.items()]
+    titles = list(dict.fromkeys(title for title, _ in rows))
+    ordered = sorted(rows, key=lambda row: titles.index(row[0]))
+    return [(title, fsync, rows[title, fsync]) for title, fsync in ordered]
 
 
 def _best_drain(runs):
@@ -84,6 +89,24 @@ def _cell(runs, figures):
 
 def _figures(runs, key):
     return [run[key] for run in runs if key in run]
+
+
+def _fates(results):
+    """What became of the jobs in flight, by title: with each system's first setting, its defaults."""
+    by_title = {}
+    for run in results["runs"]:
+        if run["phase"] == "kill":
+            by_title.setdefault(run["title"], []).append(run)
+    fates = {}
+    for title, runs in by_title.items():
+        runs = [run for run in runs if run["setting"] == runs[0]["setting"] and "failed" not in run]
+        if not runs:
+            fates[title] = "failed"
+        elif any(run["again"] for run in runs):
+            fates[title] = f"{_of(runs, 'again', 'in_flight')} again after {_seconds(runs, 'last_again_s')} s"
+        else:
+            fates[title] = f"none again within {results['kill_wait']:.0f} s"
+    return fates
 
 
 def _kills(results):
@@ -127,7 +150,7 @@ def _seconds(runs, key):
 
 
 def _settings(results):
-    lines = ["## Settings", "", f"200 B of payload; bulk: {results['batch']:,} jobs a call where there is a bulk call; "
+    lines = ["## Settings", "", f"200 B of payload; "
              f"paced: {results['per_s']} jobs/s for {results['paced']} s."]
     told = {}
     for run in results["runs"]:
