@@ -16,6 +16,7 @@ use anyhow::{Context, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{ENQUEUE_ITEMS_MAX, Enqueued, Retention};
 use windlass_engine::worker::{WorkerSettings, Workers};
@@ -24,9 +25,12 @@ use windlass_engine::{Clock, Job, JobTable, NewJob, Store};
 use crate::jobs::{Hold, KINDS, Noop};
 use crate::reports::Reports;
 
+/// In the carrier on Redis.
+const NAMESPACE: &str = "compare";
+
 #[derive(Parser)]
 struct Arguments {
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH` or `redis://HOST:PORT/DB`.
     #[arg(long, env = "COMPARE_STORE")]
     store: String,
     #[command(subcommand)]
@@ -90,7 +94,11 @@ async fn main() -> anyhow::Result<()> {
 async fn open(url: &str, clock: &Clock) -> anyhow::Result<Arc<dyn Store>> {
     match url.split_once(':') {
         Some(("sqlite", path)) => Ok(Arc::new(SqliteStore::open(path, clock.clone())?)),
-        _ => bail!("{url}: a store is sqlite:PATH"),
+        Some(("redis" | "rediss", _)) => {
+            let settings = RedisSettings::new(url, NAMESPACE);
+            Ok(Arc::new(RedisStore::open(settings, clock.clone()).await?))
+        }
+        _ => bail!("{url}: a store is sqlite:PATH or redis://HOST:PORT/DB"),
     }
 }
 
