@@ -36,6 +36,8 @@ COLUMNS = [
 
 
 def _rates(results):
+    if not _rows(results):
+        return "## Rates, waits, memory\n\nNot measured."
     lines = ["## Rates, waits, memory", ""]
     lines.append("Median (least-most). Enqueue, drain and the memory in it: the setting that drained fastest.")
     titles = [title for title, _, _ in COLUMNS] + ["jobs in flight after kill -9, defaults"]
@@ -160,8 +162,9 @@ def _settings(results):
         lines += ["", f"- {title}, {fsync}: {server}"]
         for setting, runs in settings.items():
             lines.append(f"  - {setting}: {_cell(runs, [('drained_per_s', '{:,.0f}')])} drained/s of {runs[0]['jobs']:,} jobs")
-    bulk = {f"{run['title']}: {run['bulk']}" for run in results["runs"] if "bulk" in run}
-    lines += ["", "Bulk calls: " + "; ".join(sorted(bulk)) + "."]
+    bulk = sorted({f"{run['title']}: {run['bulk']}" for run in results["runs"] if "bulk" in run})
+    if bulk:
+        lines += ["", "Bulk calls: " + "; ".join(bulk) + "."]
     return "\n".join(lines)
 
 
