@@ -6,6 +6,7 @@ How hard a write must be on disk before it is answered is `fsync`: "always" (AOF
 
 import os
 import shutil
+import signal
 import socket
 import time
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ def _postgres(fsync, folder):
         _wait_until(child, lambda: _answers_select(url))
         yield Server(url, "fsync on, " + ", ".join(option.replace("=", " ") for option in options))
     finally:
-        child.process.send_signal(2)  # cuts connections and goes; SIGTERM would wait for them
+        child.process.send_signal(signal.SIGINT)  # cuts connections and goes; SIGTERM would wait for them
         child.stop()
 
 
