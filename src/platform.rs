@@ -36,7 +36,7 @@ use crate::telemetry::Metrics;
 mod accept;
 mod stores;
 
-pub use stores::Stores;
+pub use stores::{BACKLOG_MAX, Stores};
 
 /// What this build calls itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,71 @@
+//! The job that does nothing but take room, and what watches its starts.
+
+use std::sync::{Mutex, PoisonError};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use windlass_engine::{Clock, Job, JobContext, JobError, JobKind, NewJob, Outcome, Timestamp};
+
+/// Bytes of padding in a payload, unless a benchmark says otherwise: about what an order's step carries.
+pub const PAYLOAD_BYTES: usize = 300;
+
+/// The kinds of a benchmark's worker and front door.
+pub static KINDS: &[JobKind<Watch>] = &[JobKind::of::<Toy>()];
+
+/// Does nothing; tells when it started where its maker wants to know.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Toy {
+    /// Wall time in microseconds from which its wait is counted; 0: nobody wants to know.
+    wait_from_us: i64,
+    padding: String,
+}
+
+/// What the jobs of one worker tell, and how they behave.
+#[derive(Debug, Default)]
+pub struct Watch {
+    waits_ms: Mutex<Vec<f64>>,
+    /// Jobs do not end by themselves: for a worker that is to be killed with its hands full.
+    pub holds: bool,
+}
+
+impl Watch {
+    /// Milliseconds from the instant that each timed job named until it started, in the order of their starts.
+    pub fn take_waits_ms(&self) -> Vec<f64> {
+        std::mem::take(&mut self.waits_ms.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Job for Toy {
+    const KIND: &'static str = "bench_noop";
+    const QUEUE: &'static str = "bench";
+    type Context = Watch;
+
+    async fn run(self, watch: &Watch, job: &JobContext) -> Result<Outcome, JobError> {
+        if self.wait_from_us > 0 {
+            // Signed: a job that starts before its time must not pass for one in time.
+            let waited_us = job.clock().wall().micros() - self.wait_from_us;
+            let mut waits_ms = watch.waits_ms.lock().unwrap_or_else(PoisonError::into_inner);
+            waits_ms.push(waited_us as f64 / 1_000.0);
+        }
+        if watch.holds {
+            job.cancelled().await;
+        }
+        Ok(Outcome::done())
+    }
+}
+
+impl Toy {
+    pub fn plain(payload_bytes: usize) -> Self {
+        Self { wait_from_us: 0, padding: "x".repeat(payload_bytes) }
+    }
+
+    /// Its wait is counted from `from`, an instant of the wall's time.
+    pub fn timed(from: Timestamp, payload_bytes: usize) -> Self {
+        Self { wait_from_us: from.micros(), ..Self::plain(payload_bytes) }
+    }
+
+    pub fn job(&self, clock: &Clock) -> NewJob {
+        NewJob::of(self, clock)
+    }
+}
