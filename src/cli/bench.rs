@@ -31,11 +31,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) async fn run(self, config: Config, json: bool) -> Result<ExitCode, Failure> {
-        if config.env == Env::Production && !self.yes {
-            let why = "a benchmark takes everything that this machine and its carrier have, and this is production: \
-                       give --yes where that does no harm";
-            return Err(Failure::Misused(why.to_owned()));
-        }
+        self.check_allowed(config.env)?;
         let plan = Plan { jobs: self.jobs as usize, pairs: self.pairs as usize };
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let clock = Clock::system();
@@ -55,6 +51,15 @@ impl Bench {
         cleared?;
         show(&Figures::of(name, &taken), &taken, &described, json)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn check_allowed(&self, env: Env) -> Result<(), Failure> {
+        if env == Env::Production && !self.yes {
+            let why = "a benchmark takes everything that this machine and its carrier have, and this is production: \
+                       give --yes where that does no harm";
+            return Err(Failure::Misused(why.to_owned()));
+        }
+        Ok(())
     }
 }
 
@@ -76,4 +81,18 @@ fn show(figures: &Figures, taken: &Taken, described: &str, json: bool) -> anyhow
         print!("{text}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_is_measured_only_when_that_is_said_twice() {
+        let bench = |yes| Bench { jobs: 1, pairs: 1, yes };
+        let refused = bench(false).check_allowed(Env::Production);
+        assert!(matches!(refused, Err(Failure::Misused(why)) if why.contains("--yes")));
+        assert!(bench(true).check_allowed(Env::Production).is_ok());
+        assert!(bench(false).check_allowed(Env::Development).is_ok());
+    }
 }
