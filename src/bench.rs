@@ -131,7 +131,10 @@ async fn over_http(
 
 /// Runs both, one after the other; which is first depends on the pair, so that neither always meets what the other
 /// left (dirty pages, a warm cache).
-async fn in_turns<T>(
+///
+/// # Errors
+/// Those of the two.
+pub async fn in_turns<T>(
     pair: usize,
     ours: impl AsyncFnOnce() -> anyhow::Result<T>,
     theirs: impl AsyncFnOnce() -> anyhow::Result<T>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::task::JoinSet;
 use windlass_engine::store::{Ask, Delivery, End, Enqueued, Settled, Settlement};
-use windlass_engine::{Clock, NewJob, Store};
+use windlass_engine::{Clock, NewJob, Store, StoreError};
 
 use super::figures::Burst;
 use super::progress::Phase;
@@ -81,28 +81,27 @@ impl Subject {
     /// Completes at most `n` jobs that are ready, without a worker: settles what it has while it reserves the next
     /// `at_once`. How many there were.
     pub async fn drain_by_hand(&self, queue: &str, n: usize, at_once: u32) -> anyhow::Result<usize> {
-        let ask = || Ask {
-            queue: queue.to_owned(),
-            worker: "bench".to_owned(),
-            jobs_max: at_once,
-            lease: Duration::from_secs(60),
-            wait: Duration::ZERO,
-        };
-        let (mut drained, mut taken) = (0, self.store.reserve(ask()).await?.deliveries);
+        let mut drained = 0;
+        let mut taken = self.take(queue, n, at_once).await?;
         while !taken.is_empty() {
             drained += taken.len();
             let ends = taken.iter().map(completed).collect();
-            let reserving = async {
-                if drained >= n {
-                    return Ok(Vec::new());
-                }
-                self.store.reserve(ask()).await.map(|reserved| reserved.deliveries)
-            };
-            let (settled, next) = tokio::join!(self.store.settle(queue, ends), reserving);
+            let (settled, next) =
+                tokio::join!(self.store.settle(queue, ends), self.take(queue, n - drained, at_once));
             ensure!(settled?.iter().all(|settled| *settled == Settled::Done), "an end did not count");
             taken = next?;
         }
         Ok(drained)
+    }
+
+    async fn take(&self, queue: &str, left: usize, at_once: u32) -> Result<Vec<Delivery>, StoreError> {
+        let jobs_max = at_once.min(u32::try_from(left).unwrap_or(u32::MAX));
+        if jobs_max == 0 {
+            return Ok(Vec::new());
+        }
+        let (queue, worker) = (queue.to_owned(), "bench".to_owned());
+        let ask = Ask { queue, worker, jobs_max, lease: Duration::from_secs(60), wait: Duration::ZERO };
+        Ok(self.store.reserve(ask).await?.deliveries)
     }
 
     /// Checks that the books balance and nothing is left to do in `queue`.
@@ -124,7 +123,8 @@ fn all_new(answers: &[Enqueued], asked: usize) -> bool {
     answers.len() == asked && answers.iter().all(|answer| *answer == Enqueued::New)
 }
 
-fn completed(delivery: &Delivery) -> Settlement {
+/// The delivery is done, with no result.
+pub fn completed(delivery: &Delivery) -> Settlement {
     let end = End::Completed { result: None, follow_ups: Vec::new() };
     Settlement { id: delivery.id.clone(), token: delivery.token, end, outage: false, notes: None }
 }
