@@ -153,6 +153,11 @@ impl Clock {
         }
     }
 
+    /// Whether the shop's time is the wall's.
+    pub fn is_real(&self) -> bool {
+        matches!(self.0.pace, Pace::Real)
+    }
+
     /// Waits until the shop's time is `at`.
     pub async fn sleep_until(&self, at: Timestamp) {
         match &self.0.pace {

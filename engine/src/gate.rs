@@ -183,7 +183,7 @@ impl Breaker {
 }
 
 impl Rate {
-    fn period(self) -> Duration {
+    pub(crate) fn period(self) -> Duration {
         Duration::from_micros((self.per_ms.saturating_mul(1_000) / u64::from(self.jobs.max(1))).max(1))
     }
 }

@@ -19,6 +19,7 @@ use crate::job::{Priority, State};
 
 mod books;
 mod prepared;
+pub mod redis;
 pub mod sqlite;
 
 pub use books::{Counts, QueueAudit, QueueStats};
@@ -287,7 +288,7 @@ pub struct Filter {
 
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The newest first.
+    /// The newest first within one state of one queue.
     pub jobs: Vec<JobView>,
     /// None: there is no more.
     pub cursor: Option<String>,

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde_json::value::to_raw_value;
 use tempfile::TempDir;
+use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{
     Ask, Counts, Delivery, End, Enqueued, FaultCause, JobFault, JobView, QueueStats, Reserved, Settled,
     Settlement,
 };
 use windlass_engine::{Clock, Envelope, JobId, NewJob, Priority, State, Store, Timestamp};
+use windlass_servers::Redis;
 
 pub const QUEUE: &str = "orders";
 pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
@@ -21,16 +23,26 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub struct Carrier {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
+    /// Whether a job stands among those of its priority by when it was due; otherwise by when it became ready.
+    pub orders_by_due_time: bool,
     /// Goes with the test.
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Carrier {
-    pub fn sqlite() -> Self {
+    pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::by_hand(NOON);
         let store = SqliteStore::open(folder.path().join("queue.db"), clock.clone()).unwrap();
-        Self { store: Arc::new(store), clock, _folder: folder }
+        Self { store: Arc::new(store), clock, orders_by_due_time: true, _folder: Some(folder) }
+    }
+
+    /// In a namespace of its own on a server that the tests of the process share.
+    pub async fn redis() -> Self {
+        let clock = Clock::by_hand(NOON);
+        let settings = RedisSettings::new(Redis::shared(), Redis::fresh_namespace());
+        let store = RedisStore::open(settings, clock.clone()).await.unwrap();
+        Self { store: Arc::new(store), clock, orders_by_due_time: false, _folder: None }
     }
 
     pub async fn add(&self, job: NewJob) -> Enqueued {

@@ -45,7 +45,8 @@ async fn all(c: &Carrier, mut filter: Filter) -> Vec<String> {
 
 async fn the_newest_come_first(c: &Carrier) {
     c.add_all(&["a", "b", "c"]).await;
-    assert_eq!(all(c, page_of(2)).await, ["c", "b", "a"]);
+    let ready = Filter { state: Some(State::Ready), ..page_of(2) };
+    assert_eq!(all(c, ready).await, ["c", "b", "a"]);
     for delivery in c.take(3).await {
         c.clock.advance(MINUTE);
         c.end(&delivery, completed()).await;
@@ -131,8 +132,13 @@ async fn a_page_is_of_the_queue_the_kind_and_the_tag(c: &Carrier) {
         tag: tag.map(str::to_owned),
         ..page_of(10)
     };
-    assert_eq!(all(c, by(None, None, Some("order:7"))).await, ["mail", "kind", "tagged"]);
-    assert_eq!(all(c, by(Some("toy"), None, Some("order:7"))).await, ["mail", "tagged"]);
+    let sorted = async |filter| {
+        let mut ids = all(c, filter).await;
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(by(None, None, Some("order:7"))).await, ["kind", "mail", "tagged"]);
+    assert_eq!(sorted(by(Some("toy"), None, Some("order:7"))).await, ["mail", "tagged"]);
     assert_eq!(all(c, by(Some("toy"), Some(QUEUE), Some("order:7"))).await, ["tagged"]);
     assert_eq!(all(c, by(None, Some(QUEUE), None)).await, ["kind", "tagged", "plain"]);
     assert_eq!(all(c, by(None, None, Some("order"))).await, [""; 0]);

@@ -7,11 +7,15 @@
 /// Makes a test of each claim for each carrier.
 macro_rules! on_every_store {
     ($($claim:ident),* $(,)?) => {
-        mod sqlite {
+        on_every_store!(@on sqlite: $($claim),*);
+        on_every_store!(@on redis: $($claim),*);
+    };
+    (@on $store:ident: $($claim:ident),*) => {
+        mod $store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $claim() {
-                    let carrier = crate::carrier::Carrier::sqlite();
+                    let carrier = crate::carrier::Carrier::$store().await;
                     super::$claim(&carrier).await;
                     carrier.assert_balanced().await;
                 }

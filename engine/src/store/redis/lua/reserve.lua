@@ -1,0 +1,85 @@
+-- reserve: promotes a slice of what is due, asks the gate, hands out up to n jobs under one token.
+--
+-- ARGV     queue n lease_us worker turns
+-- returns  { token, wall, now, ids, records, tries }     tries: for each id, or false when no job came back ever
+--      or  { "empty", wall, now, next due or false }
+--      or  { "held", wall, now, reason, until or false }  wall time
+--      or  { "again", wall, now }                         only stale entries were met: ask again at once
+-- O(n + promoted).
+local queue, want, turns = ARGV[2], tonumber(ARGV[3]), ARGV[6]
+local q = of(queue)
+promote(queue, q)
+local n = call('HMGET', q .. 'n', 'ready', 'given', 'running')
+local ready = tonumber(n[1] or 0)
+if ready <= 0 then return { 'empty', int(wall), now_text, next_due(q) } end
+want = math.min(want, ready)
+local room, reason, again_at = admit(q, tonumber(n[3] or 0), want)
+if not room then return { 'held', int(wall), now_text, reason, again_at or false } end
+local took = reason
+
+-- Whose turn each job is, counted over all jobs ever given, so that the shares hold for n = 1 too; what a priority
+-- leaves goes to the highest that has jobs.
+local given, left, ids = tonumber(n[2] or 0), room, nil
+local quota, rounds = { [0] = 0, 0, 0, 0 }, math.floor(room / #turns)
+if rounds > 0 then
+  for k = 1, #turns do
+    local class = turns:byte(k) - 48
+    quota[class] = quota[class] + rounds
+  end
+end
+for k = given, given + room % #turns - 1 do
+  local class = turns:byte(k % #turns + 1) - 48
+  quota[class] = quota[class] + 1
+end
+local function take(class, most)
+  local got = call('RPOP', q .. 'r' .. class, most)
+  if not got then return end
+  left = left - #got
+  if not ids then ids = got return end
+  for k = 1, #got do ids[#ids + 1] = got[k] end
+end
+for class = 0, 3 do
+  if quota[class] > 0 then take(class, quota[class]) end
+end
+for class = 0, 3 do
+  if left > 0 then take(class, left) end
+end
+if not ids then return { 'empty', int(wall), now_text, next_due(q) } end
+
+-- A job that was cancelled while it was ready left its entry behind.
+if call('EXISTS', q .. 'gone') == 1 then
+  local stale, keep = call('HMGET', q .. 'gone', unpack(ids)), {}
+  for k = 1, #ids do
+    if stale[k] and call('HEXISTS', q .. 'gone', ids[k]) == 1 then
+      if call('HINCRBY', q .. 'gone', ids[k], -1) <= 0 then call('HDEL', q .. 'gone', ids[k]) end
+    else keep[#keep + 1] = ids[k] end
+  end
+  ids = keep
+end
+local c = #ids
+if c == 0 then return { 'again', int(wall), now_text } end
+if took then took(c) end
+
+local token = call('INCR', P .. 'seq')
+if token == 1 then
+  token = wall
+  call('SET', P .. 'seq', int(wall))
+end
+token = int(token)
+-- The sentinel keeps `run` a hash table: as a listpack (up to 512 short fields) bulk lookups are quadratic.
+if call('EXISTS', q .. 'run') == 0 then call('HSET', q .. 'run', '', string.rep('-', 65)) end
+local hold = {}
+for k = 1, c do hold[2 * k - 1], hold[2 * k] = ids[k], token end
+call('HSET', q .. 'run', unpack(hold))
+call('HSET', q .. 'left', token, c)
+call('HSET', q .. 'who', token, ARGV[5])
+call('ZADD', q .. 'lease', int(wall + ARGV[4]), token)
+local records = call('HMGET', P .. 'jobs', unpack(ids))
+local tries = call('EXISTS', P .. 'tries') == 1 and call('HMGET', P .. 'tries', unpack(ids))
+bump(q, 'ready', -c)
+bump(q, 'running', c)
+bump(q, 'given', c)
+tell(queue, 'running', c, ids)
+-- The baton: who got all that it wanted may have left some.
+if c == want and ready > c then wake(q) end
+return { token, int(wall), now_text, ids, records, tries }

@@ -1,0 +1,237 @@
+//! Asks for work, from the call to the deliveries.
+//!
+//! An ask runs as a task of its own: when whoever asked goes away meanwhile, it gives back what it got.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::sync::oneshot;
+
+use super::record::{self, Record, Slim, Tries, escaped, id_of};
+use super::reply::Reply;
+use super::script;
+use super::settle::{Ends, Op};
+use super::shared::{HeldJob, Shared};
+use super::wake::Waiters;
+use crate::clock::Timestamp;
+use crate::gate::{Hold, HoldReason};
+use crate::id::Token;
+use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError, TURNS};
+
+/// Asks in turn that found nothing but jobs past their deadline; each buries as many as it asked for.
+const EXPIRED_ROUNDS_MAX: u32 = 200;
+
+pub(super) async fn reserve(
+    shared: &Arc<Shared>,
+    waiters: &Arc<Waiters>,
+    ends: &Arc<Ends>,
+    ask: Ask,
+) -> Result<Reserved, StoreError> {
+    let (reply, answer) = oneshot::channel();
+    let asking = Asking {
+        shared: shared.clone(),
+        waiters: waiters.clone(),
+        ends: ends.clone(),
+        queue: escaped(&ask.queue).into_owned(),
+        ask,
+    };
+    tokio::spawn(asking.run(reply));
+    answer.await.map_err(|_| StoreError::Unavailable("the ask was dropped".into()))?
+}
+
+struct Asking {
+    shared: Arc<Shared>,
+    waiters: Arc<Waiters>,
+    ends: Arc<Ends>,
+    /// As it is stored.
+    queue: String,
+    ask: Ask,
+}
+
+/// What one call found.
+enum Found {
+    Jobs(Vec<Delivery>),
+    /// Nothing is ready; the next job is due at this instant of the shop.
+    Nothing(Option<Timestamp>),
+    Held(Hold),
+    /// Only what does not count was met.
+    Again,
+}
+
+impl Asking {
+    async fn run(self, mut reply: oneshot::Sender<Result<Reserved, StoreError>>) {
+        let Some(answer) = self.wait_for_jobs(&mut reply).await.transpose() else { return };
+        if let Err(Ok(untaken)) = reply.send(answer) {
+            self.give_back(untaken.deliveries).await;
+        }
+    }
+
+    /// None when whoever asked has gone. A call that is on its way is always waited for: it may bring jobs.
+    async fn wait_for_jobs(
+        &self,
+        reply: &mut oneshot::Sender<Result<Reserved, StoreError>>,
+    ) -> Result<Option<Reserved>, StoreError> {
+        let give_up_at = self.shared.clock.wall() + self.ask.wait;
+        let mut rounds = 0;
+        loop {
+            let (due_at, opens_at, hold) = match self.look().await? {
+                Found::Jobs(deliveries) => return Ok(Some(Reserved { deliveries, hold: None })),
+                Found::Again if rounds < EXPIRED_ROUNDS_MAX => {
+                    rounds += 1;
+                    continue;
+                }
+                Found::Again => (None, None, None),
+                Found::Nothing(due_at) => (due_at, None, None),
+                Found::Held(hold) => (None, hold.until, Some(hold)),
+            };
+            let nothing = Reserved { deliveries: Vec::new(), hold };
+            if self.shared.clock.wall() >= give_up_at {
+                return Ok(Some(nothing));
+            }
+            let mut woken = self.waiters.wait(&self.queue);
+            tokio::select! {
+                // It ends without a word when nobody can be woken any more: then to look is right, too.
+                _ = &mut woken => {}
+                () = self.until_shop(due_at) => {}
+                () = self.until_wall(opens_at) => {}
+                () = self.until_wall(Some(give_up_at)) => {
+                    if woken.try_recv().is_err() {
+                        return Ok(Some(nothing));
+                    }
+                }
+                () = reply.closed() => {
+                    if woken.try_recv().is_ok() {
+                        self.waiters.pass_on(&self.shared, &self.queue).await?;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn until_shop(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.shared.clock.sleep_until(self.shared.local(at)).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn until_wall(&self, at: Option<Timestamp>) {
+        match at {
+            // A little late rather than early: too early would be another ask for nothing.
+            Some(at) => {
+                tokio::time::sleep(at.since(self.shared.clock.wall()) + Duration::from_micros(100)).await
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn look(&self) -> Result<Found, StoreError> {
+        let reply = Reply::of("reserve");
+        let mut call = self.shared.call(&script::RESERVE);
+        call.text(&self.queue)
+            .arg(self.ask.jobs_max)
+            .arg(u64::try_from(self.ask.lease.as_micros()).unwrap_or(u64::MAX >> 12))
+            .text(&self.ask.worker)
+            .arg(&TURNS[..]);
+        let mut answer = reply.list(self.shared.run(&call).await?)?.into_iter();
+        let mut next = || answer.next().ok_or_else(|| reply.wrong());
+        let (first, _wall, now) = (reply.text(next()?)?, next()?, reply.text(next()?)?);
+        match first.as_str() {
+            "empty" => {
+                let due = reply.maybe_text(next()?)?;
+                Ok(Found::Nothing(due.map(|due| reply.time(&due)).transpose()?))
+            }
+            "again" => Ok(Found::Again),
+            "held" => {
+                let (reason, until) = (reply.text(next()?)?, reply.maybe_text(next()?)?);
+                let reason = match reason.as_str() {
+                    "paused" => HoldReason::Paused,
+                    "breaker" => HoldReason::Breaker,
+                    "concurrency" => HoldReason::Concurrency,
+                    "rate" => HoldReason::Rate,
+                    _ => return Err(reply.wrong()),
+                };
+                let until = until.map(|until| reply.time(&until)).transpose()?;
+                Ok(Found::Held(Hold { reason, until: until.map(|until| self.shared.local_wall(until)) }))
+            }
+            token => {
+                let token = Token(token.parse().map_err(|_| reply.wrong())?);
+                let (ids, records, tries) =
+                    (reply.list(next()?)?, reply.list(next()?)?, reply.list(next()?)?);
+                self.hand_out(token, reply.time(&now)?, ids, records, tries).await
+            }
+        }
+    }
+
+    /// Deliveries out of what the script gave. Jobs whose deadline passed before any attempt of them started are
+    /// buried on the way.
+    async fn hand_out(
+        &self,
+        token: Token,
+        now: Timestamp,
+        ids: Vec<Value>,
+        records: Vec<Value>,
+        tries: Vec<Value>,
+    ) -> Result<Found, StoreError> {
+        let reply = Reply::of("reserve");
+        let worker: Arc<str> = self.ask.worker.as_str().into();
+        let mut tries = tries.into_iter();
+        let (mut deliveries, mut held, mut expired) =
+            (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()), Vec::new());
+        for (id, text) in ids.into_iter().zip(records) {
+            let (stored, text) = (reply.text(id)?, reply.maybe_text(text)?);
+            let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
+            let read = text.as_deref().and_then(|text| Some((Record::read(text)?, Slim::of(text)?)));
+            let (Some((record, slim)), Some(id)) = (read, id_of(&stored)) else {
+                // Nobody can run it; its lease runs out, and in the end it is dead as poison, for people to look at.
+                tracing::error!(id = stored, "a job's record cannot be read");
+                continue;
+            };
+            let tries = tried.as_deref().and_then(Tries::read).unwrap_or_default();
+            let never_started = tries.attempts == 0 && tries.crashes == 0;
+            if never_started && record.deadline_at.is_some_and(|deadline| deadline < now) {
+                expired.push(stored);
+                continue;
+            }
+            let (attempt, crashes) = (tries.attempts + 1, tries.crashes);
+            deliveries.push(Delivery {
+                id,
+                token,
+                attempt,
+                crashes,
+                due_at: tries.due_at.unwrap_or(record.due_at),
+                created_at: record.created_at,
+                deadline_at: record.deadline_at,
+                envelope: record.envelope.to_owned(),
+            });
+            held.push((
+                stored.into_boxed_str(),
+                HeldJob { token, attempt, crashes, worker: worker.clone(), slim },
+            ));
+        }
+        self.shared.held.add(held.into_iter());
+        if !expired.is_empty() {
+            let fault = JobFault {
+                attempt: 0,
+                at: now,
+                cause: FaultCause::Expired,
+                message: "its deadline passed before it started".into(),
+            };
+            let fault = record::fault(&fault);
+            let expired = expired.into_iter().map(|id| (id, Op::Expired { fault: fault.clone() }));
+            self.ends.end_all(&self.queue, token, expired).await?;
+        }
+        Ok(if deliveries.is_empty() { Found::Again } else { Found::Jobs(deliveries) })
+    }
+
+    async fn give_back(&self, untaken: Vec<Delivery>) {
+        let Some(token) = untaken.first().map(|delivery| delivery.token) else { return };
+        let jobs = untaken.len();
+        let untaken = untaken.into_iter().map(|delivery| (record::stored_id(&delivery.id), Op::Released));
+        if let Err(error) = self.ends.end_all(&self.queue, token, untaken).await {
+            tracing::warn!(jobs, %error, "jobs that nobody took wait for their lease to end");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Ends of deliveries, written out and sent: many in one call, each fenced by its token.
+
+use std::sync::Arc;
+
+use super::enqueue::Encoded;
+use super::record::{self, Slim, escaped, stored_id};
+use super::reply::Reply;
+use super::script::{self, Call};
+use super::shared::{HeldJob, Shared};
+use crate::context::LOG_LINES_MAX;
+use crate::id::Token;
+use crate::store::prepared::{self, at_most};
+use crate::store::{End, JobNotes, SETTLE_ITEMS_MAX, Settled, Settlement, StoreError};
+
+/// Ends in one call.
+const CALL_ENDS_MAX: usize = 500;
+/// Bytes of one call, unless one end alone has more.
+const CALL_BYTES_MAX: usize = 1024 * 1024;
+
+/// How a delivery ends, as the script takes it.
+pub(super) enum Op {
+    Completed { record: String },
+    Retry { due: i64, fault: String },
+    Snoozed { due: i64 },
+    Released,
+    Dead { fault: String },
+    Cancelled { fault: String },
+    Expired { fault: String },
+}
+
+impl Op {
+    fn letter(&self) -> &'static str {
+        match self {
+            Self::Completed { .. } => "C",
+            Self::Retry { .. } => "R",
+            Self::Snoozed { .. } => "Z",
+            Self::Released => "B",
+            Self::Dead { .. } => "D",
+            Self::Cancelled { .. } => "X",
+            Self::Expired { .. } => "V",
+        }
+    }
+
+    fn write(&self, call: &mut Call) {
+        match self {
+            Self::Completed { record: text }
+            | Self::Dead { fault: text }
+            | Self::Cancelled { fault: text }
+            | Self::Expired { fault: text } => drop(call.text(text)),
+            Self::Retry { due, fault } => drop(call.arg(*due).text(fault)),
+            Self::Snoozed { due } => drop(call.arg(*due)),
+            Self::Released => {}
+        }
+    }
+}
+
+/// One end with all that hangs on it.
+struct Ending {
+    id: String,
+    token: Token,
+    op: Op,
+    /// What it tells the breaker: `a` answered, `o` outage, `s` nothing.
+    says: &'static str,
+    notes: Option<String>,
+    /// The plain unique key that a completed job leaves.
+    unique: Option<Box<str>>,
+    follow_ups: Vec<Encoded>,
+}
+
+impl Ending {
+    fn bytes(&self) -> usize {
+        let op = match &self.op {
+            Op::Completed { record } => record.len(),
+            Op::Retry { fault, .. }
+            | Op::Dead { fault }
+            | Op::Cancelled { fault }
+            | Op::Expired { fault } => fault.len(),
+            Op::Snoozed { .. } | Op::Released => 0,
+        };
+        op + self.notes.as_ref().map_or(0, String::len)
+            + self.follow_ups.iter().map(|job| job.record.len()).sum::<usize>()
+    }
+
+    fn has_more(&self) -> bool {
+        self.notes.is_some() || self.unique.is_some() || !self.follow_ups.is_empty()
+    }
+}
+
+/// Sends ends. Holds how many finished jobs the carrier keeps.
+pub(super) struct Ends {
+    pub shared: Arc<Shared>,
+    pub completed_jobs_max: u64,
+    pub completed_bytes_max: u64,
+}
+
+impl Ends {
+    pub async fn settle(
+        &self,
+        queue: &str,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Settled>, StoreError> {
+        at_most("settlements", settlements.len(), "SETTLE_ITEMS_MAX", SETTLE_ITEMS_MAX)?;
+        let queue = escaped(queue).into_owned();
+        let endings = self.write_out(settlements).await?;
+        let mut answers = Vec::with_capacity(endings.len());
+        let mut rest = endings.as_slice();
+        while !rest.is_empty() {
+            let (mut n, mut bytes) = (0, 0);
+            while n < rest.len() && n < CALL_ENDS_MAX && (n == 0 || bytes + rest[n].bytes() <= CALL_BYTES_MAX)
+            {
+                bytes += rest[n].bytes();
+                n += 1;
+            }
+            let (now, later) = rest.split_at(n);
+            answers.extend(self.send(&queue, now).await?);
+            rest = later;
+        }
+        Ok(answers)
+    }
+
+    /// Ends deliveries of one token that say nothing of the other side. By stored ids; the queue's name as stored.
+    pub async fn end_all(
+        &self,
+        queue: &str,
+        token: Token,
+        ends: impl Iterator<Item = (String, Op)>,
+    ) -> Result<(), StoreError> {
+        let ending =
+            |(id, op)| Ending { id, token, op, says: "s", notes: None, unique: None, follow_ups: Vec::new() };
+        let endings: Vec<Ending> = ends.map(ending).collect();
+        self.shared.held.take(endings.iter().map(|ending| (ending.id.as_str(), token)), |_| ());
+        for some in endings.chunks(CALL_ENDS_MAX) {
+            self.send(queue, some).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_out(&self, settlements: Vec<Settlement>) -> Result<Vec<Ending>, StoreError> {
+        let ids: Vec<String> = settlements.iter().map(|settlement| stored_id(&settlement.id)).collect();
+        let mut checked = Vec::with_capacity(settlements.len());
+        for Settlement { id, token, mut end, outage, notes } in settlements {
+            let (mut kept, mut follow_ups) = (None, Vec::new());
+            if let End::Completed { result, follow_ups: jobs } = &mut end {
+                kept = result.take().map(|result| result.to_string());
+                follow_ups = prepared::prepare(std::mem::take(jobs))?;
+            }
+            if let Some(result) = &kept {
+                prepared::check_result(&id, result)?;
+            }
+            checked.push((token, end, kept, follow_ups, outage, notes));
+        }
+        // Only now, when nothing can be refused any more.
+        let deliveries = ids.iter().zip(&checked).map(|(id, (token, ..))| (id.as_str(), *token));
+        let mut held: Vec<Option<HeldJob>> = Vec::with_capacity(ids.len());
+        self.shared.held.take(deliveries, |job| held.push(job));
+        let held = self.look_up_strangers(&ids, &checked, held).await?;
+
+        let now = self.shared.now();
+        let write = |((id, (token, end, result, follow_ups, outage, notes)), job): (
+            (String, Checked),
+            Option<HeldJob>,
+        )| {
+            let notes = notes_of(&end, notes);
+            let silent = matches!(end, End::Released | End::Snoozed { .. });
+            let says = match (outage, silent) {
+                (true, _) => "o",
+                (false, true) => "s",
+                (false, false) => "a",
+            };
+            let mut unique = None;
+            let op = match end {
+                End::Completed { .. } => {
+                    let record = job.map(|job| {
+                        unique.clone_from(&job.slim.unique);
+                        job.slim.completed(now, job.attempt, job.crashes, &job.worker, result.as_deref())
+                    });
+                    // Of a job that nobody knows nothing is written: no token of it fits.
+                    Op::Completed { record: record.unwrap_or_default() }
+                }
+                End::Retry { at, fault } => Op::Retry { due: at.micros(), fault: record::fault(&fault) },
+                End::Dead { fault } => Op::Dead { fault: record::fault(&fault) },
+                End::Snoozed { until, .. } => Op::Snoozed { due: until.micros() },
+                End::Cancelled { fault } => Op::Cancelled { fault: record::fault(&fault) },
+                End::Released => Op::Released,
+            };
+            let follow_ups: Vec<Encoded> =
+                follow_ups.iter().map(|job: &prepared::Prepared| Encoded::of(job, &self.shared)).collect();
+            Ending { id, token, op, says, notes, unique, follow_ups }
+        };
+        Ok(ids.into_iter().zip(checked).zip(held).map(write).collect())
+    }
+
+    /// What this process was not handed, but ends: it asks the server what it must know of completed ones.
+    async fn look_up_strangers(
+        &self,
+        ids: &[String],
+        checked: &[Checked],
+        mut held: Vec<Option<HeldJob>>,
+    ) -> Result<Vec<Option<HeldJob>>, StoreError> {
+        let unknown: Vec<usize> = (0..ids.len())
+            .filter(|n| held[*n].is_none() && matches!(checked[*n].1, End::Completed { .. }))
+            .collect();
+        let reply = Reply::of("HMGET");
+        for some in unknown.chunks(CALL_ENDS_MAX) {
+            for (part, of_tries) in [("jobs", false), ("tries", true)] {
+                let mut cmd = redis::cmd("HMGET");
+                cmd.arg(format!("{}{part}", self.shared.prefix));
+                some.iter().for_each(|n| drop(cmd.arg(&ids[*n])));
+                let found = reply.list(self.shared.link.ask(&cmd).await?)?;
+                for (n, text) in some.iter().zip(found) {
+                    let text = reply.maybe_text(text)?;
+                    if !of_tries {
+                        let slim = text.as_deref().and_then(Slim::of);
+                        held[*n] = slim.map(|slim| HeldJob {
+                            token: checked[*n].0,
+                            attempt: 1,
+                            crashes: 0,
+                            worker: "".into(),
+                            slim,
+                        });
+                    } else if let (Some(job), Some(tries)) =
+                        (&mut held[*n], text.as_deref().and_then(record::Tries::read))
+                    {
+                        (job.attempt, job.crashes) = (tries.attempts + 1, tries.crashes);
+                    }
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    async fn send(&self, queue: &str, endings: &[Ending]) -> Result<Vec<Settled>, StoreError> {
+        /// Ends of one operation, saying and token, by their places.
+        type Group<'e> = (&'static str, &'static str, Token, Vec<usize>);
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut answers = vec![Settled::Done; endings.len()];
+        let mut named = std::collections::HashSet::with_capacity(endings.len());
+        for (place, ending) in endings.iter().enumerate() {
+            if !named.insert((ending.id.as_str(), ending.token)) {
+                // The first mention counts.
+                answers[place] = Settled::FencedOut;
+                continue;
+            }
+            let kind = (ending.op.letter(), ending.says, ending.token);
+            match groups.iter_mut().rev().find(|group| (group.0, group.1, group.2) == kind) {
+                Some(group) => group.3.push(place),
+                None => groups.push((kind.0, kind.1, kind.2, vec![place])),
+            }
+        }
+        let more = endings.iter().any(Ending::has_more);
+        let mut call = self.shared.call(&script::SETTLE);
+        call.text(queue).arg(self.completed_jobs_max).arg(self.completed_bytes_max).arg(u8::from(more));
+        for (letter, says, token, places) in &groups {
+            call.arg(*letter).arg(*says).arg(token.0).arg(places.len());
+            for place in places {
+                call.text(&endings[*place].id);
+                endings[*place].op.write(&mut call);
+            }
+        }
+        if more {
+            write_more(&mut call, endings, &answers);
+        }
+        let reply = Reply::of("settle");
+        let places: Vec<usize> = groups.into_iter().flat_map(|group| group.3).collect();
+        for fenced in reply.list(self.shared.run(&call).await?)? {
+            let place = usize::try_from(reply.number(&fenced)?)
+                .ok()
+                .and_then(|place| places.get(place.checked_sub(1)?));
+            answers[*place.ok_or_else(|| reply.wrong())?] = Settled::FencedOut;
+        }
+        Ok(answers)
+    }
+}
+
+/// A settlement whose parts are within their bounds.
+type Checked = (Token, End, Option<String>, Vec<prepared::Prepared>, bool, Option<JobNotes>);
+
+/// Notes, keys that become free, follow-ups: each counts only if its job is settled in this call.
+fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
+    let counted = || {
+        endings.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Done).map(|(ending, _)| ending)
+    };
+    let head = |call: &mut Call, letter: &str, n: usize| drop(call.arg(letter).arg("-").arg("-").arg(n));
+    let notes: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.notes.as_ref()?))).collect();
+    if !notes.is_empty() {
+        head(call, "N", notes.len());
+        notes.iter().for_each(|(id, notes)| drop(call.text(id).text(notes)));
+    }
+    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.unique.as_ref()?))).collect();
+    if !keys.is_empty() {
+        head(call, "U", keys.len());
+        keys.iter().for_each(|(id, key)| drop(call.text(id).text(key)));
+    }
+    let jobs: Vec<_> =
+        counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (&ending.id, job))).collect();
+    if !jobs.is_empty() {
+        head(call, "E", jobs.len());
+        for (parent, job) in jobs {
+            call.text(parent).text(&job.queue).arg(job.priority).text(&job.id).text(&job.record).arg(job.due);
+            call.text(&job.key).text(&job.window).arg(job.px);
+        }
+    }
+}
+
+/// The attempt's notes as JSON; a snooze adds why it waits, for whoever asks the job why it does not run.
+fn notes_of(end: &End, notes: Option<JobNotes>) -> Option<String> {
+    let mut notes = notes;
+    if let End::Snoozed { until, why } = end {
+        let log = &mut notes.get_or_insert_default().log;
+        log.push(format!("snoozed until {until}: {why}"));
+        log.drain(..log.len().saturating_sub(LOG_LINES_MAX));
+    }
+    notes.map(|notes| serde_json::to_string(&notes).expect("notes are plain data"))
+}
