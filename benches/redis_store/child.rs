@@ -1,12 +1,11 @@
 //! A worker in a process of its own: this program again, told to work.
 
-use std::process::Stdio;
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 use windlass::bench::progress::Phase;
 use windlass::bench::toy::{Toy, Watch};
 use windlass::bench::workers::Running;
@@ -39,32 +38,43 @@ impl Child {
         // As many queues as a worker of the shop waits at, beside the one that is measured.
         let table = JobTable::new(JOBS);
         let queues: Vec<&str> = table.queues().into_iter().chain([Toy::QUEUE]).collect();
-        let watch = Watch { holds, ..Watch::default() };
+        let watch = if holds { Watch::holding() } else { Watch::default() };
         let running = Running::of(&subject, &Phase::silent(), &queues, SLOTS, watch);
         // Whoever started it is gone, or wants it to end.
-        tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+        let (gone, told) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || gone.send(std::io::stdin().read_to_end(&mut Vec::new()).map(drop)));
+        told.await??;
         running.stop().await
     }
 }
 
 /// The process, which ends with this.
-pub struct Worker(tokio::process::Child);
+pub struct Worker(std::process::Child);
 
 impl Worker {
     pub fn start(server: &Server, namespace: &str, holds: bool) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["work", &server.url(), namespace]).args(holds.then_some("--holds"));
-        let child = command.stdin(Stdio::piped()).kill_on_drop(true).spawn();
-        child.context("the worker process does not start").map(Self)
+        command.stdin(Stdio::piped()).spawn().context("the worker process does not start").map(Self)
     }
 
-    pub fn process(&self) -> anyhow::Result<Process> {
-        self.0.id().map(Process::of).context("the worker process has ended")
+    pub fn process(&self) -> Process {
+        Process::of(self.0.id())
     }
 
     /// SIGKILL.
-    pub async fn kill(mut self) -> anyhow::Result<()> {
-        self.0.kill().await.context("the worker process cannot be killed")
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        self.0.kill().context("the worker process cannot be killed")?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both fail only when it is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

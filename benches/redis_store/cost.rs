@@ -22,7 +22,7 @@ const OUR_COMMANDS: f64 = 1.0;
 pub async fn measure(server: &Server, sizes: &Sizes) -> anyhow::Result<()> {
     let subject = server.subject("cost").await?;
     let worker = Worker::start(server, "cost", false)?;
-    let process = worker.process()?;
+    let process = worker.process();
     until("the worker says that it lives", START_MAX, async || {
         Ok(!subject.store.workers(START_MAX).await?.is_empty())
     })
@@ -47,6 +47,6 @@ pub async fn measure(server: &Server, sizes: &Sizes) -> anyhow::Result<()> {
     report::line("worker process under load: peak RSS, MiB", &format!("{:.1}", process.peak_rss_mib()?), "")?;
     report::line("  .. RSS afterwards, MiB", &format!("{:.1}", process.rss_mib()?), "")?;
     report::line("  .. peak RSS of Redis, MiB", &format!("{:.1}", redis.peak_rss_mib()?), "")?;
-    worker.kill().await?;
+    worker.kill()?;
     subject.check_drained(Toy::QUEUE).await
 }

@@ -36,7 +36,8 @@ pub async fn measure(server: &Server, sizes: &Sizes) -> anyhow::Result<()> {
     crowded.enqueue_batches_of(sizes.others, BATCH, &silent, |subject| subject.toy().run_at(far_off)).await?;
     let mut taken: [Pairs; 3] = Default::default();
     for pair in 0..sizes.pairs {
-        let (crowd, none) = in_turns(pair, || speeds(&crowded, sizes.jobs), || speeds(&lean, sizes.jobs)).await?;
+        let (crowd, none) =
+            in_turns(pair, || speeds(&crowded, sizes.jobs), || speeds(&lean, sizes.jobs)).await?;
         taken[0].add(crowd.enqueue, none.enqueue);
         taken[1].add(crowd.reserve, none.reserve);
         taken[2].add(crowd.stats, none.stats);

@@ -49,7 +49,11 @@ pub async fn measure(server: &Server, sizes: &Sizes) -> anyhow::Result<()> {
     report::line(&what, &format!("{first:.1}"), "")?;
     report::line("  .. started per second", &grouped(starts.len() as f64 / (last - first) * 1_000.0), "")?;
     report::line("  .. longest pause between starts, ms", &format!("{pause:.1}"), "< 100")?;
-    report::line("  .. longest PING of another client, ms", &format!("{:.1}", percentile(&pings, 1.0)), "< 20")?;
+    report::line(
+        "  .. longest PING of another client, ms",
+        &format!("{:.1}", percentile(&pings, 1.0)),
+        "< 20",
+    )?;
     report::line("  .. its p50, ms", &format!("{:.2}", percentile(&pings, 0.5)), "")
 }
 

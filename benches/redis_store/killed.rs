@@ -26,7 +26,7 @@ pub async fn measure(server: &Server) -> anyhow::Result<()> {
     .await?;
     // The replica is up before: it is not its start that is measured.
     let mut replica = Running::on(&subject, &Phase::silent());
-    worker.kill().await?;
+    worker.kill()?;
     let killed = Instant::now();
     replica.until_completed(1).await?;
     let first = killed.elapsed().as_secs_f64();

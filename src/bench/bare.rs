@@ -7,7 +7,7 @@
 mod redis;
 mod sqlite;
 
-pub use redis::BareRedis;
+pub use redis::{BareRedis, connect};
 pub use sqlite::BareSqlite;
 
 use super::figures::Burst;

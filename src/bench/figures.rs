@@ -28,8 +28,16 @@ impl Runs {
         self.0.push(figure);
     }
 
+    /// Of an even number of runs the mean of the two in the middle; 0 when there is none.
     pub fn median(&self) -> f64 {
-        percentile(&self.0, 0.5)
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let half = sorted.len() / 2;
+        match sorted.as_slice() {
+            [] => 0.0,
+            runs if runs.len() % 2 == 0 => f64::midpoint(runs[half - 1], runs[half]),
+            runs => runs[half],
+        }
     }
 
     /// The least and the most.
@@ -217,6 +225,16 @@ mod tests {
         }
         assert_eq!((pairs.ours.median(), pairs.bare.median()), (30.0, 40.0));
         assert_eq!((pairs.ratios().median(), pairs.ratios().range()), (0.75, (0.5, 1.0)));
+    }
+
+    #[test]
+    fn the_median_of_two_runs_is_neither_of_them() {
+        let mut runs = Runs::default();
+        assert_eq!(runs.median(), 0.0);
+        runs.add(3.0);
+        assert_eq!(runs.median(), 3.0);
+        runs.add(1.0);
+        assert_eq!(runs.median(), 2.0);
     }
 
     #[test]

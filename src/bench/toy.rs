@@ -25,11 +25,15 @@ pub struct Toy {
 #[derive(Debug, Default)]
 pub struct Watch {
     waits_ms: Mutex<Vec<f64>>,
-    /// Jobs do not end by themselves: for a worker that is to be killed with its hands full.
-    pub holds: bool,
+    holds: bool,
 }
 
 impl Watch {
+    /// Its jobs do not end by themselves: for a worker that is to be killed with its hands full.
+    pub fn holding() -> Self {
+        Self { holds: true, ..Self::default() }
+    }
+
     /// Milliseconds from the instant that each timed job named until it started, in the order of their starts.
     pub fn take_waits_ms(&self) -> Vec<f64> {
         std::mem::take(&mut self.waits_ms.lock().unwrap_or_else(PoisonError::into_inner))

@@ -38,8 +38,8 @@ impl Bench {
         let metrics = Metrics::install(&clock)?;
         let upkeep = tokio::spawn(metrics.clone().keep(lifecycle.stop.clone()));
         let ground = Ground::open(&target(&config), &clock).await?;
-        let (name, described) = (ground.subject.store.name(), ground.described());
-        eprintln!("measuring {described}: {} jobs, {} pairs", plan.jobs, plan.pairs);
+        let (name, described) = (ground.subject.store.name(), ground.described().to_owned());
+        eprintln!("{described}\n{} jobs, {} pairs", plan.jobs, plan.pairs);
         let taken = tokio::select! {
             taken = bench::measure(&ground, plan, &config, metrics) => taken,
             () = lifecycle.stop.cancelled() => Err(anyhow::anyhow!("stopped before the end")),

@@ -4,6 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use windlass::bench::figures::Figures;
+use windlass::bench::ground::{Ground, Target};
+use windlass::bench::{Plan, measure};
+use windlass::config::Config;
+use windlass::telemetry::Metrics;
+use windlass_engine::Clock;
+use windlass_servers::Redis;
 
 use crate::process::{Ended, Place};
 
@@ -71,10 +78,7 @@ fn a_shop_that_runs_is_measured_on_its_disk_and_not_disturbed() {
     let up = place.up();
     let before = fs::read_dir(place.data()).unwrap().count();
     let ended = bench(&place, &[], &[]).well();
-    assert!(
-        ended.out.contains("on the disk of") && ended.out.contains(place.path("").to_str().unwrap()),
-        "not told where it measured: {ended:#?}"
-    );
+    assert!(ended.out.contains("on the disk of ./data"), "not told where it measured: {ended:#?}");
     assert_eq!(fs::read_dir(place.data()).unwrap().count(), before, "files were left in the data folder");
     let audit = place.run(&["audit", "--json", "--server", &up.door]).well().json();
     let accepted: Vec<_> =
@@ -99,4 +103,18 @@ fn a_benchmark_that_is_stopped_clears_away_before_it_goes() {
     running.terminate();
     running.end().says(1, &["stopped before the end"]);
     is_empty(&place.path("tmp"));
+}
+
+#[tokio::test]
+async fn a_redis_is_measured_in_keys_that_go_again() {
+    let (redis, clock) = (Redis::start(), Clock::system());
+    redis.cli(&["set", "somebody", "else's"]);
+    let ground = Ground::open(&Target::Redis { url: redis.url() }, &clock).await.unwrap();
+    let place = Place::new();
+    let config = Config::read(Default::default(), &place.path(".env")).unwrap();
+    let plan = Plan { jobs: 200, pairs: 2 };
+    let taken = measure(&ground, plan, &config, Metrics::install(&clock).unwrap()).await.unwrap();
+    has_the_shape(&serde_json::to_value(Figures::of("redis", &taken)).unwrap(), "redis");
+    ground.clear().await.unwrap();
+    assert_eq!(redis.cli(&["keys", "*"]).trim(), "somebody");
 }
