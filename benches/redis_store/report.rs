@@ -16,13 +16,13 @@ pub fn title(sizes: &Sizes) -> anyhow::Result<()> {
         format!("{fsync:?}").to_lowercase(),
         grouped(*jobs as f64)
     )?;
-    writeln!(out, "{:<52} {:>16}  {:<14} ", "", "measured", "target")?;
+    writeln!(out, "{:<66} {:>16}  {}", "", "measured", "target")?;
     Ok(())
 }
 
 /// `target`: empty where none is set.
 pub fn line(what: &str, figure: &str, target: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout().lock(), "{what:<52} {figure:>16}  {target}")?;
+    writeln!(std::io::stdout().lock(), "{what:<66} {figure:>16}  {target}")?;
     Ok(())
 }
 
