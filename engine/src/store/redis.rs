@@ -182,7 +182,9 @@ impl Store for RedisStore {
         for some in ids.chunks(ACT_JOBS_MAX) {
             let mut call = self.0.shared.call(&script::ACT);
             call.arg(name);
-            some.iter().for_each(|id| drop(call.text(&stored_id(id))));
+            for id in some {
+                call.text(&stored_id(id));
+            }
             for answer in reply.list(self.0.shared.run(&call).await?)? {
                 acted.push(match reply.text(answer)?.as_str() {
                     "done" => Acted::Done,

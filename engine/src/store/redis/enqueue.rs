@@ -150,7 +150,9 @@ impl Enqueuer {
         for ids in known.chunks(CALL_JOBS_MAX) {
             let mut call = self.shared.call(&script::STATES);
             call.arg("r");
-            ids.iter().for_each(|id| drop(call.arg(stored_id(id))));
+            for id in ids {
+                call.arg(stored_id(id));
+            }
             told.extend(reply.list(self.shared.run(&call).await?)?);
         }
         let mut told = told.into_iter();

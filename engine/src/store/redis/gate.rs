@@ -13,7 +13,9 @@ use crate::store::StoreError;
 async fn set(shared: &Shared, queue: &str, fields: &[(&str, String)]) -> Result<(), StoreError> {
     let mut call = shared.call(&script::SET_GATE);
     call.text(&escaped(queue));
-    fields.iter().for_each(|(field, value)| drop(call.text(field).text(value)));
+    for (field, value) in fields {
+        call.text(field).text(value);
+    }
     shared.run(&call).await.map(drop)
 }
 

@@ -29,7 +29,9 @@ pub(super) async fn renew(
         tokens.dedup();
         let mut call = shared.call(&script::RENEW);
         call.text(&queue).arg(u64::try_from(lease.as_micros()).unwrap_or(u64::MAX >> 12)).arg(tokens.len());
-        tokens.iter().for_each(|token| drop(call.arg(*token)));
+        for token in &tokens {
+            call.arg(*token);
+        }
         call.arg(some.len());
         for (id, job) in ids.iter().zip(some) {
             call.text(id).arg(job.token.0);
@@ -85,7 +87,9 @@ pub(super) async fn reap(shared: &Shared, looks: &FullLooks) -> Result<Reaped, S
         loop {
             let mut call = shared.call(&script::REAP);
             call.text(&queue).text(&cursor).arg(CRASHES_MAX);
-            tokens.iter().for_each(|token| drop(call.arg(*token)));
+            for token in &tokens {
+                call.arg(*token);
+            }
             let slice = reply.list(shared.run(&call).await?)?;
             let [next, ready, dead] = slice.as_slice() else { return Err(reply.wrong()) };
             let count = |n| reply.number(n).map(|n| u32::try_from(n).unwrap_or(u32::MAX));

@@ -23,7 +23,9 @@ pub(super) async fn views(shared: &Shared, ids: &[String]) -> Result<Vec<Option<
     let mut views = Vec::with_capacity(ids.len());
     for some in ids.chunks(CALL_VIEWS_MAX) {
         let mut call = shared.call(&script::VIEW);
-        some.iter().for_each(|id| drop(call.text(id)));
+        for id in some {
+            call.text(id);
+        }
         let found = reply.list(shared.run(&call).await?)?;
         for (id, found) in some.iter().zip(found) {
             views.push(if found == Value::Nil { None } else { Some(view(&reply, id, found)?) });
@@ -84,7 +86,9 @@ pub(super) async fn states(shared: &Shared, ids: &[JobId]) -> Result<Vec<Option<
     for some in ids.chunks(CALL_IDS_MAX) {
         let mut call = shared.call(&script::STATES);
         call.arg("s");
-        some.iter().for_each(|id| drop(call.text(&stored_id(id))));
+        for id in some {
+            call.text(&stored_id(id));
+        }
         for found in reply.list(shared.run(&call).await?)? {
             let name = reply.maybe_text(found)?;
             states.push(name.map(|name| record::state(&name).ok_or_else(|| reply.wrong())).transpose()?);

@@ -101,7 +101,6 @@ pub(super) fn waiting(job: &Prepared, now: Timestamp, due: Option<Timestamp>) ->
 /// The first line of a record, read.
 #[derive(Clone, Debug)]
 pub(super) struct Record<'r> {
-    pub completed: bool,
     pub priority: Priority,
     /// As it is stored.
     pub queue: &'r str,
@@ -129,7 +128,7 @@ impl<'r> Record<'r> {
     pub fn read(text: &'r str) -> Option<Self> {
         let (line, body) = text.split_once('\n')?;
         let mut fields = line.split('\t');
-        let (state, priority) = fields.next().and_then(|first| first.split_at_checked(1))?;
+        let priority = fields.next()?.get(1..)?;
         let priority = priority.parse().ok().and_then(|n: usize| Priority::ALL.get(n).copied())?;
         let (queue, unique) = (fields.next()?, fields.next()?);
         let mut time = || fields.next()?.parse().ok().map(Timestamp::from_micros);
@@ -150,17 +149,7 @@ impl<'r> Record<'r> {
                 result: (!result.is_empty()).then_some(result),
             });
         }
-        Some(Self {
-            completed: state == "c",
-            priority,
-            queue,
-            unique,
-            created_at,
-            due_at,
-            deadline_at,
-            end,
-            envelope,
-        })
+        Some(Self { priority, queue, unique, created_at, due_at, deadline_at, end, envelope })
     }
 
     pub fn unique_key(&self) -> Option<String> {
@@ -202,12 +191,13 @@ impl Slim {
             String::with_capacity(self.head.len() + self.envelope.len() + result.len() + worker.len() + 40);
         let _ = write!(
             out,
-            "c{}\t{}\t{attempt}\t{crashes}\t{}\t{}\n",
+            "c{}\t{}\t{attempt}\t{crashes}\t{}\t{}",
             self.head,
             now.micros(),
             escaped(worker),
             result.len()
         );
+        out.push('\n');
         out.push_str(result);
         out.push_str(&self.envelope);
         out
@@ -324,7 +314,6 @@ mod tests {
         let slim = Slim::of(&waiting).unwrap();
         let text = slim.completed(Timestamp::from_secs(8), 2, 1, "w 1", Some("{\"sn\":7}"));
         let read = Record::read(&text).unwrap();
-        assert!(read.completed);
         assert_eq!((read.priority, unescaped(read.queue)), (Priority::High, "a\tqueue".to_owned()));
         assert_eq!(read.unique_key().as_deref(), Some("k\n1"));
         assert_eq!((read.created_at, read.deadline_at), (Timestamp::from_secs(5), job.deadline_at));

@@ -65,7 +65,6 @@ scripts! {
 
 /// A call of a script that grows by its arguments.
 pub(super) struct Call {
-    pub script: &'static Script,
     cmd: Cmd,
 }
 
@@ -74,7 +73,7 @@ impl Call {
     pub fn new(script: &'static Script, prefix: &str, now: i64) -> Self {
         let mut cmd = Cmd::new();
         cmd.arg("EVALSHA").arg(&script.hash).arg(1).arg(prefix).arg(now);
-        Self { script, cmd }
+        Self { cmd }
     }
 
     pub fn arg(&mut self, value: impl ToRedisArgs) -> &mut Self {

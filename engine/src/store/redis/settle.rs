@@ -205,7 +205,9 @@ impl Ends {
             for (part, of_tries) in [("jobs", false), ("tries", true)] {
                 let mut cmd = redis::cmd("HMGET");
                 cmd.arg(format!("{}{part}", self.shared.prefix));
-                some.iter().for_each(|n| drop(cmd.arg(&ids[*n])));
+                for n in some {
+                    cmd.arg(&ids[*n]);
+                }
                 let found = reply.list(self.shared.link.ask(&cmd).await?)?;
                 for (n, text) in some.iter().zip(found) {
                     let text = reply.maybe_text(text)?;
@@ -280,16 +282,22 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
     let counted = || {
         endings.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Done).map(|(ending, _)| ending)
     };
-    let head = |call: &mut Call, letter: &str, n: usize| drop(call.arg(letter).arg("-").arg("-").arg(n));
+    let head = |call: &mut Call, letter: &str, n: usize| {
+        call.arg(letter).arg("-").arg("-").arg(n);
+    };
     let notes: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.notes.as_ref()?))).collect();
     if !notes.is_empty() {
         head(call, "N", notes.len());
-        notes.iter().for_each(|(id, notes)| drop(call.text(id).text(notes)));
+        for (id, notes) in &notes {
+            call.text(id).text(notes);
+        }
     }
     let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.unique.as_ref()?))).collect();
     if !keys.is_empty() {
         head(call, "U", keys.len());
-        keys.iter().for_each(|(id, key)| drop(call.text(id).text(key)));
+        for (id, key) in &keys {
+            call.text(id).text(key);
+        }
     }
     let jobs: Vec<_> =
         counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (&ending.id, job))).collect();

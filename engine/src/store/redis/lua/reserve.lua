@@ -19,7 +19,7 @@ local took = reason
 
 -- Whose turn each job is, counted over all jobs ever given, so that the shares hold for n = 1 too; what a priority
 -- leaves goes to the highest that has jobs.
-local given, left, ids = tonumber(n[2] or 0), room, nil
+local given, left, ids = tonumber(n[2] or 0), room, {}
 local quota, rounds = { [0] = 0, 0, 0, 0 }, math.floor(room / #turns)
 if rounds > 0 then
   for k = 1, #turns do
@@ -35,7 +35,7 @@ local function take(class, most)
   local got = call('RPOP', q .. 'r' .. class, most)
   if not got then return end
   left = left - #got
-  if not ids then ids = got return end
+  if #ids == 0 then ids = got return end
   for k = 1, #got do ids[#ids + 1] = got[k] end
 end
 for class = 0, 3 do
@@ -44,17 +44,26 @@ end
 for class = 0, 3 do
   if left > 0 then take(class, left) end
 end
-if not ids then return { 'empty', int(wall), now_text, next_due(q) } end
 
--- A job that was cancelled while it was ready left its entry behind.
+-- A job that was cancelled while it was ready left its entry behind: those are dropped, and others take their places.
 if call('EXISTS', q .. 'gone') == 1 then
-  local stale, keep = call('HMGET', q .. 'gone', unpack(ids)), {}
-  for k = 1, #ids do
-    if stale[k] and call('HEXISTS', q .. 'gone', ids[k]) == 1 then
-      if call('HINCRBY', q .. 'gone', ids[k], -1) <= 0 then call('HDEL', q .. 'gone', ids[k]) end
-    else keep[#keep + 1] = ids[k] end
+  for round = 1, 5 do
+    if #ids == 0 then break end
+    local stale, keep = call('HMGET', q .. 'gone', unpack(ids)), {}
+    for k = 1, #ids do
+      if stale[k] and call('HEXISTS', q .. 'gone', ids[k]) == 1 then
+        if call('HINCRBY', q .. 'gone', ids[k], -1) <= 0 then call('HDEL', q .. 'gone', ids[k]) end
+        left = left + 1
+      else keep[#keep + 1] = ids[k] end
+    end
+    local clean = #keep
+    if clean == #ids then break end
+    ids = keep
+    for class = 0, 3 do
+      if left > 0 and round < 5 then take(class, left) end
+    end
+    if #ids == clean then break end
   end
-  ids = keep
 end
 local c = #ids
 if c == 0 then return { 'again', int(wall), now_text } end
