@@ -16,8 +16,8 @@ pub fn title(sizes: &Sizes) -> anyhow::Result<()> {
         format!("{fsync:?}").to_lowercase(),
         grouped(*jobs as f64)
     )?;
-    writeln!(out, "{:<66} {:>16}  {}", "", "measured", "target")?;
-    Ok(())
+    drop(out);
+    line("", "measured", "target")
 }
 
 /// `target`: empty where none is set.
