@@ -18,7 +18,6 @@ use self::ground::Ground;
 use self::http::Served;
 use self::progress::Phase;
 use self::subject::Subject;
-use crate::config::Config;
 use crate::telemetry::Metrics;
 
 /// Jobs in one call of a caller that has many.
@@ -45,12 +44,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// When a store, worker or door does not do what it must: figures of something broken are none.
-pub async fn measure(
-    ground: &Ground,
-    plan: Plan,
-    config: &Config,
-    metrics: Metrics,
-) -> anyhow::Result<Taken> {
+pub async fn measure(ground: &Ground, plan: Plan, metrics: Metrics) -> anyhow::Result<Taken> {
     let subject = &ground.subject;
     let bare = ground.bare().await?;
     let singles = (plan.jobs / SINGLE_SHARE).max(1);
@@ -74,7 +68,7 @@ pub async fn measure(
 
     let posts = (plan.jobs / HTTP_SHARE).max(1);
     let phase = Phase::begin("enqueue over HTTP, in pairs", posts * 2 * plan.pairs);
-    let http = over_http(ground, config, metrics, posts, plan.pairs, &phase).await?;
+    let http = over_http(ground, metrics, posts, plan.pairs, &phase).await?;
     phase.end(&rate(http.ours.median()));
     Ok(Taken { single, concurrent, waits_ms, batch, drain, http })
 }
@@ -109,14 +103,13 @@ pub async fn in_pairs(
 
 async fn over_http(
     ground: &Ground,
-    config: &Config,
     metrics: Metrics,
     posts: usize,
     pairs: usize,
     phase: &Phase,
 ) -> anyhow::Result<Pairs> {
     let subject = &ground.subject;
-    let (door, idle) = (Served::door(ground, config, metrics).await?, Served::idle().await?);
+    let (door, idle) = (Served::door(ground, metrics).await?, Served::idle().await?);
     let load = async |served: &Served| Ok(served.load(posts, subject.payload_bytes, phase).await?.per_s);
     let mut taken = Pairs::default();
     for pair in 0..pairs {

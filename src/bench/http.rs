@@ -4,7 +4,7 @@ mod client;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -24,17 +24,19 @@ use self::client::Client;
 use super::figures::Burst;
 use super::ground::Ground;
 use super::progress::Phase;
-use super::subject::shares;
+use super::subject::{Subject, shares};
 use super::toy::{KINDS, Toy};
-use crate::config::Config;
+use crate::config::Outside;
 use crate::front_door::listener::Bounded;
 use crate::front_door::{self, FrontDoor, Kinds, Limits};
 use crate::outside::{Accounts, nobody};
-use crate::platform::{Platform, Stores};
+use crate::platform::shop;
 use crate::telemetry::Metrics;
 
 /// Connections that are kept alive, each with one request at a time.
 pub const CONNECTIONS: usize = 64;
+/// Nobody outside answers, so nobody is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Where jobs are posted.
 const PATH: &str = "/v1/jobs";
 
@@ -47,25 +49,21 @@ pub struct Served {
 
 impl Served {
     /// The real front door over the ground's store, with a ledger of its own.
-    pub async fn door(ground: &Ground, config: &Config, metrics: Metrics) -> anyhow::Result<Self> {
-        let subject = &ground.subject;
+    pub async fn door(ground: &Ground, metrics: Metrics) -> anyhow::Result<Self> {
+        let Subject { store, clock, .. } = ground.subject.clone();
         let ledger = format!("sqlite:{}", ground.folder().join("ledger.db").display());
-        let stores = Stores {
-            clock: subject.clock.clone(),
-            store: subject.store.clone(),
-            ledger: Ledger::open(&ledger, &subject.clock).await?,
-        };
-        // No job of the shop runs here, so nobody outside is called.
-        let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), PATIENCE);
-        let platform = Platform::new(config, stores, accounts, Settings::default())?;
+        let ledger = Ledger::open(&ledger, &clock).await?;
+        // No job of the shop runs here: nobody outside is called, and no account of the shop's is touched.
+        let outside = Outside { haier: None, ylh: None, wechat_pay: None, mini_program: None, mail: None };
+        let accounts = Accounts::with_sandbox(outside, &nobody(), PATIENCE);
         let closing = CancellationToken::new();
         let door = FrontDoor {
-            store: platform.store.clone(),
-            ledger: platform.ledger.clone(),
-            shop: platform.shop.clone(),
+            store,
+            shop: Arc::new(shop(accounts, Settings::default(), &ledger, &clock)?),
+            ledger,
             kinds: Kinds::of(&JobTable::new(KINDS))?,
             queues: Default::default(),
-            clock: platform.clock.clone(),
+            clock,
             limits: Limits::default(),
             metrics: Arc::new(move || metrics.render()),
             closing: closing.clone(),
@@ -126,9 +124,6 @@ impl Served {
         }
     }
 }
-
-/// Nobody outside answers, so nobody is waited for.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Drop for Served {
     fn drop(&mut self) {

@@ -41,7 +41,7 @@ impl Bench {
         let (name, described) = (ground.subject.store.name(), ground.described().to_owned());
         eprintln!("{described}\n{} jobs, {} pairs", plan.jobs, plan.pairs);
         let taken = tokio::select! {
-            taken = bench::measure(&ground, plan, &config, metrics) => taken,
+            taken = bench::measure(&ground, plan, metrics) => taken,
             () = lifecycle.stop.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
         };
         lifecycle.stop.cancel();

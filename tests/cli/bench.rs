@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 use windlass::bench::figures::Figures;
 use windlass::bench::ground::{Ground, Target};
+use windlass::bench::progress::Phase;
+use windlass::bench::workers::Running;
 use windlass::bench::{Plan, measure};
-use windlass::config::Config;
 use windlass::telemetry::Metrics;
 use windlass_engine::Clock;
 use windlass_servers::Redis;
@@ -98,7 +99,7 @@ fn a_benchmark_that_is_stopped_clears_away_before_it_goes() {
     command.env("TMPDIR", place.path("tmp"));
     let mut running = place.start(command);
     running.until("it measures", |_| {
-        fs::read_to_string(place.path("0.err")).unwrap().contains("enqueue, one caller").then_some(())
+        fs::read_to_string(place.path("0.err")).unwrap().contains("1000000 jobs").then_some(())
     });
     running.terminate();
     running.end().says(1, &["stopped before the end"]);
@@ -110,11 +111,24 @@ async fn a_redis_is_measured_in_keys_that_go_again() {
     let (redis, clock) = (Redis::start(), Clock::system());
     redis.cli(&["set", "somebody", "else's"]);
     let ground = Ground::open(&Target::Redis { url: redis.url() }, &clock).await.unwrap();
-    let place = Place::new();
-    let config = Config::read(Default::default(), &place.path(".env")).unwrap();
     let plan = Plan { jobs: 200, pairs: 2 };
-    let taken = measure(&ground, plan, &config, Metrics::install(&clock).unwrap()).await.unwrap();
+    let taken = measure(&ground, plan, Metrics::install(&clock).unwrap()).await.unwrap();
     has_the_shape(&serde_json::to_value(Figures::of("redis", &taken)).unwrap(), "redis");
     ground.clear().await.unwrap();
     assert_eq!(redis.cli(&["keys", "*"]).trim(), "somebody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_benchmark_on_redis_that_is_given_up_at_full_speed_leaves_no_key() {
+    let redis = Redis::start();
+    let ground = Ground::open(&Target::Redis { url: redis.url() }, &Clock::system()).await.unwrap();
+    let silent = Phase::silent();
+    let mut running = Running::on(&ground.subject, &silent);
+    tokio::select! {
+        enqueued = ground.subject.enqueue_singly(1_000_000, 64, &silent) => panic!("too soon: {enqueued:?}"),
+        completed = running.until_completed(500) => completed.unwrap(),
+    }
+    drop(running);
+    ground.clear().await.unwrap();
+    assert_eq!(redis.cli(&["keys", "*"]).trim(), "");
 }
