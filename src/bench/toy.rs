@@ -6,8 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_engine::{Clock, Job, JobContext, JobError, JobKind, NewJob, Outcome, Timestamp};
 
-/// Bytes of padding in a payload, unless a benchmark says otherwise: about what an order's step carries.
+/// Bytes of a payload, unless a benchmark says otherwise: about what an order's step carries.
 pub const PAYLOAD_BYTES: usize = 300;
+
+/// Of those, what is not padding.
+const FRAME_BYTES: usize = r#"{"wait_from_us":0,"padding":""}"#.len();
 
 /// The kinds of a benchmark's worker and front door.
 pub static KINDS: &[JobKind<Watch>] = &[JobKind::of::<Toy>()];
@@ -60,16 +63,28 @@ impl Job for Toy {
 }
 
 impl Toy {
+    /// Nobody wants to know its wait.
     pub fn plain(payload_bytes: usize) -> Self {
-        Self { wait_from_us: 0, padding: "x".repeat(payload_bytes) }
+        Self { wait_from_us: 0, padding: "x".repeat(payload_bytes.saturating_sub(FRAME_BYTES)) }
     }
 
-    /// Its wait is counted from `from`, an instant of the wall's time.
+    /// Its wait is counted from `from`, an instant of the wall's time; its payload is as much longer as that takes.
     pub fn timed(from: Timestamp, payload_bytes: usize) -> Self {
         Self { wait_from_us: from.micros(), ..Self::plain(payload_bytes) }
     }
 
     pub fn job(&self, clock: &Clock) -> NewJob {
         NewJob::of(self, clock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_as_large_as_is_said() {
+        let job = Toy::plain(PAYLOAD_BYTES).job(&Clock::system());
+        assert_eq!(job.envelope.payload.get().len(), PAYLOAD_BYTES);
     }
 }
