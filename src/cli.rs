@@ -15,6 +15,7 @@ use crate::demo::{self, Demo};
 use crate::telemetry;
 
 pub mod api;
+mod bench;
 mod check;
 mod jobs;
 mod local;
@@ -65,6 +66,8 @@ enum Command {
     Jobs(Jobs),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
+    /// Measures what this installation can do: enqueue, drain, latency.
+    Bench(bench::Bench),
     /// The simulated outside world alone.
     Sandbox(sandbox::Alone),
 }
@@ -137,6 +140,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Sandbox(alone) => {
             alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
+        Command::Bench(bench) => bench.run(config, everywhere.json).await,
         Command::Check => match check::run(config).await {
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),

@@ -1,6 +1,7 @@
 //! Windlass: the processes. The engine is in `engine/`, the business in `jobs/`, the simulated outside in
 //! `sandbox/`.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -22,7 +22,7 @@ const INSIDE: [&str; 2] = ["orders", "diagnostics"];
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
 /// Jobs of one queue that may wait.
-const BACKLOG_MAX: u64 = 1_000_000;
+pub const BACKLOG_MAX: u64 = 1_000_000;
 
 impl Stores {
     /// Opens both. A queue that has no gate rules yet is given ours; what an operator set stays.

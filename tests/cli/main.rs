@@ -5,6 +5,7 @@
 #[path = "../support/process.rs"]
 mod process;
 
+mod bench;
 mod data_folders;
 mod json;
 mod order_files;
