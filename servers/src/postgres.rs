@@ -71,6 +71,14 @@ impl Postgres {
         format!("{server}/{name}")
     }
 
+    /// Drops a database of [`Postgres::fresh_database`], whoever is still connected to it. A full disk of the next
+    /// test is worse than a database that stays: failures are not told.
+    pub fn drop_database(url: &str) {
+        if let Some((_, name)) = url.rsplit_once('/') {
+            let _ = try_psql(Self::shared(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+
     pub fn start_again(&mut self) {
         let mut command = ordinary_user();
         command.push(program("postgres"));

@@ -170,7 +170,7 @@ async fn migrate(conn: &mut AnyConnection, server: &Server, place: &Place) -> Re
         }
         refuse_collisions(conn, server, &pending, place).await?;
     }
-    migrator.run(conn).await.map_err(|error| match &error {
+    migrator.run_direct(None, conn, false).await.map_err(|error| match &error {
         MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) if code(inner) == "42501" => {
             place.may_not_create(server)
         }
