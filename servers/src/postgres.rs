@@ -53,7 +53,8 @@ impl Postgres {
         let (_, url) = SHARED.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
             Ok(url) => (None, url),
             Err(_) => {
-                let postgres = Postgres::start();
+                // Nobody turns this one's power off, and hundreds of databases are made and dropped on it.
+                let postgres = Postgres::with(&["fsync=off", "full_page_writes=off"]);
                 let url = postgres.url("postgres");
                 (Some(postgres), url)
             }
