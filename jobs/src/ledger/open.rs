@@ -25,6 +25,8 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
 pub(super) struct Pools {
     pub writer: Writer,
     pub reads: AnyPool,
+    /// Begins a transaction of which every statement sees the same moment.
+    pub snapshot: &'static str,
 }
 
 pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
