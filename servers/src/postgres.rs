@@ -54,7 +54,8 @@ impl Postgres {
             Ok(url) => (None, url),
             Err(_) => {
                 // Nobody turns this one's power off, and hundreds of databases are made and dropped on it.
-                let postgres = Postgres::with(&["fsync=off", "full_page_writes=off"]);
+                let mut postgres = Postgres::with(&["fsync=off", "full_page_writes=off"]);
+                postgres.process.as_mut().expect("it runs").remove_folder_at_end();
                 let url = postgres.url("postgres");
                 (Some(postgres), url)
             }

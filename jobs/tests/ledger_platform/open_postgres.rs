@@ -42,6 +42,8 @@ async fn whoever_may_not_or_cannot_is_told_what_to_do() {
     let said = refusal(&as_clerk("wrong", "shop")).await;
     holds(&said, &["does not let the user clerk in", "password in DATABASE_URL"]);
     assert!(!said.contains("wrong"), "{said}");
+    let said = refusal(&format!("{admin}?sslmode=require")).await;
+    holds(&said, &["do not agree on TLS", "sslmode"]);
     let said = refusal(&as_clerk("right", "nowhere")).await;
     holds(&said, &["/nowhere does not exist", "CREATE DATABASE nowhere OWNER clerk"]);
     // PostgreSQL 15 lets nobody but the owner make tables in `public`; the older ones let everybody.
