@@ -1,31 +1,38 @@
 //! The ledger: the SQL record of the business, and the connections to it.
 //!
-//! Writes go through one transaction at a time ([`Ledger::begin`]), reads through a pool beside it. A transaction
-//! changes the business and enqueues jobs together or not at all ([`Tx::enqueue`]). No transaction is held across
-//! a call to the outside. What the tables mean is said by the modules that own them, not here.
+//! It lives in a SQLite file or in a PostgreSQL database: the same schema, the same query texts. Writes go through
+//! transactions ([`Ledger::begin`]), reads through a pool beside them. A transaction changes the business and
+//! enqueues jobs together or not at all ([`Tx::enqueue`]). No transaction is held across a call to the outside. What
+//! keeps two transactions apart on each engine is said in `writer.rs`; what the tables mean, by the modules that own
+//! them, not here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::AnyPool;
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Notify, mpsc};
 use windlass_engine::Clock;
 
 use crate::outbox::accept::{self, Write};
 
+pub mod api_keys;
 mod error;
+mod identity;
 mod in_flight;
 mod open;
 mod shelf;
 mod timeline;
 mod tx;
+mod writer;
 
 pub use error::LedgerError;
 pub(crate) use in_flight::{InFlight, Telling};
 pub use shelf::LedgerShelf;
+pub(crate) use timeline::timeline_in;
 pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
 pub use tx::Tx;
+pub(crate) use writer::Writer;
 
 /// How long one call that tells the outside something may take, in wall time. A call that was begun longer ago has
 /// no living caller.
@@ -39,8 +46,10 @@ pub const OUTBOX_ROWS_MAX: u64 = 1_000_000;
 pub struct Ledger(Arc<Inner>);
 
 struct Inner {
-    writer: AnyPool,
+    identity: String,
+    writer: Writer,
     reads: AnyPool,
+    snapshot: &'static str,
     clock: Clock,
     /// Tells the relay that rows were put.
     wake: Arc<Notify>,
@@ -51,7 +60,8 @@ struct Inner {
 }
 
 impl Ledger {
-    /// Opens the ledger at `sqlite:PATH`, makes it when it is absent and brings its schema to this build's.
+    /// Opens the ledger at `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/DATABASE` and brings its schema to this
+    /// build's. A file is made when it is absent, a database is not.
     ///
     /// # Errors
     /// [`LedgerError::CannotOpen`], whose text says what to do.
@@ -71,15 +81,18 @@ impl Ledger {
         tell_time_max: Duration,
         outbox_rows_max: u64,
     ) -> Result<Ledger, LedgerError> {
-        let open::Pools { writer, reads } = open::open(url).await?;
+        let open::Pools { writer, reads, snapshot } = open::open(url).await?;
+        let identity = identity::of(&writer, clock).await?;
         let wake = Arc::new(Notify::new());
         let positions = Arc::new(Positions(AtomicI64::new(0)));
         let writes =
             accept::start(writer.clone(), clock.clone(), positions.clone(), wake.clone(), outbox_rows_max);
         let in_flight = InFlight::new(clock, tell_time_max);
         Ok(Ledger(Arc::new(Inner {
+            identity,
             writer,
             reads,
+            snapshot,
             clock: clock.clone(),
             wake,
             writes,
@@ -88,16 +101,26 @@ impl Ledger {
         })))
     }
 
-    /// Begins a transaction that may write. Only one at a time lives in a process: keep it short, and never across
-    /// a call to the outside. Dropping it undoes it.
+    /// A UUID that this ledger has had since it was first opened and no other one has.
+    pub fn identity(&self) -> &str {
+        &self.0.identity
+    }
+
+    /// Begins a transaction that may write. Few live at a time (on SQLite one): keep it short, never across a call
+    /// to the outside, and begin no second one while it lives. Dropping it undoes it.
     pub async fn begin(&self) -> Result<Tx, LedgerError> {
-        let inner = begin_write(&self.0.writer).await?;
+        let inner = self.0.writer.begin().await?;
         Ok(Tx::new(inner, self.clone()))
     }
 
     /// Connections that can only read; each statement sees what was committed before it.
     pub fn reads(&self) -> &AnyPool {
         &self.0.reads
+    }
+
+    /// A transaction that only reads, all of it as it was at one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, LedgerError> {
+        Ok(self.0.reads.begin_with(self.0.snapshot).await?)
     }
 
     pub fn clock(&self) -> &Clock {
@@ -107,8 +130,10 @@ impl Ledger {
     /// Proves that the ledger answers and can be written to.
     pub async fn ping(&self) -> Result<(), LedgerError> {
         sqlx::query("SELECT COUNT(*) AS n FROM tokens").fetch_one(self.reads()).await?;
-        // Takes the write lock and gives it back: fails on a full disk's read-only file system and a stuck writer.
-        begin_write(&self.0.writer).await?.rollback().await?;
+        // SQLite's write lock is taken and given back; PostgreSQL refuses to write where it has become a standby.
+        let mut tx = self.0.writer.begin().await?;
+        sqlx::query("UPDATE tokens SET name = name WHERE 1 = 0").execute(&mut *tx).await?;
+        tx.rollback().await?;
         Ok(())
     }
 
@@ -139,13 +164,6 @@ impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ledger")
     }
-}
-
-/// A SQLite transaction that reads first and writes later can fail at its first write: it takes the lock at once.
-pub(crate) async fn begin_write(
-    writer: &AnyPool,
-) -> Result<sqlx::Transaction<'static, sqlx::Any>, LedgerError> {
-    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 /// Numbers that only grow, within a process strictly: the order of what is written in one instant of the shop.

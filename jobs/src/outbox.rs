@@ -3,7 +3,8 @@
 //! A row is written in the transaction that changes the business ([`Tx::enqueue`](crate::ledger::Tx::enqueue)) or
 //! by the front door ([`Ledger::accept`]), handed to the carrier by the [`Relay`], and removed when its job is over
 //! ([`Ledger::finished`]). The ledger's word is the promise; the carrier is where the job runs. Nothing here runs a
-//! job or decides when one is due.
+//! job or decides when one is due. Another program that shares the database may insert rows in its own transactions:
+//! `docs/guides/outbox.md`.
 //!
 //! # Why nothing is lost and nothing that is over runs again
 //!
@@ -26,18 +27,16 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use sqlx::Row;
-use sqlx::any::AnyRow;
 use tokio::sync::oneshot;
-use windlass_engine::envelope::Unique;
 use windlass_engine::store::ENQUEUE_ITEMS_MAX;
-use windlass_engine::{Envelope, JobId, NewJob, Priority, Timestamp};
+use windlass_engine::{JobId, NewJob, Timestamp};
 
 use crate::ledger::{Ledger, LedgerError};
 
 pub(crate) mod accept;
 pub(crate) mod put;
 mod relay;
+mod row;
 mod sweep;
 
 pub use accept::ACCEPT_ROWS_MAX;
@@ -136,13 +135,13 @@ impl Ledger {
     /// What is known of an accepted job: it may wait for the carrier, be there, or be dead. None once it is over.
     pub async fn outbox_job(&self, id: &JobId) -> Result<Option<OutboxRow>, LedgerError> {
         let row = sqlx::query(
-            "SELECT id, queue, priority, run_at, unique_key, unique_window_us, deadline_at, envelope, state, \
-                    created_at, handed_at, reason FROM outbox WHERE id = $1",
+            "SELECT id, kind, queue, priority, run_at, unique_key, unique_window_us, deadline_at, envelope, payload, \
+                    state, created_at, handed_at, reason FROM outbox WHERE id = $1",
         )
         .bind(id.as_str())
         .fetch_optional(self.reads())
         .await?;
-        row.as_ref().map(outbox_row).transpose()
+        row.as_ref().map(row::outbox_row).transpose()
     }
 
     /// The jobs are over and need no keeping (completed, cancelled): their rows go. Many callers share one commit.
@@ -173,22 +172,27 @@ impl Ledger {
         Ok(revived)
     }
 
+    /// Counted over indexes, each of which holds only the rows in question.
     pub async fn outbox_counts(&self) -> Result<OutboxCounts, LedgerError> {
-        let rows = sqlx::query(
-            "SELECT state, CASE WHEN handed_at IS NULL THEN 0 ELSE 1 END AS handed, COUNT(*) AS rows_n \
-             FROM outbox GROUP BY state, CASE WHEN handed_at IS NULL THEN 0 ELSE 1 END",
+        let mut tx = self.snapshot().await?;
+        let (waiting, handed_over): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE handed_at IS NULL AND state = 'live') AS waiting, \
+                    (SELECT COUNT(*) FROM outbox WHERE handed_at IS NOT NULL AND state = 'live') AS handed_over",
         )
-        .fetch_all(self.reads())
+        .fetch_one(&mut *tx)
         .await?;
-        let mut counts = OutboxCounts::default();
-        for row in rows {
-            let (state, handed, n): (String, i64, i64) =
-                (row.try_get("state")?, row.try_get("handed")?, row.try_get("rows_n")?);
-            match (OutboxState::parse(&state)?, handed) {
-                (OutboxState::Live, 0) => counts.waiting += n,
-                (OutboxState::Live, _) => counts.handed_over += n,
-                (OutboxState::Dead, _) => counts.dead += n,
-                (OutboxState::Refused, _) => counts.refused += n,
+        let ended: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT state, COUNT(*) AS rows_n FROM outbox WHERE ended_at IS NOT NULL GROUP BY state",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut counts = OutboxCounts { waiting, handed_over, ..OutboxCounts::default() };
+        for (state, n) in ended {
+            match OutboxState::parse(&state)? {
+                // A row that lives has not ended: it is counted above.
+                OutboxState::Live => {}
+                OutboxState::Dead => counts.dead = n,
+                OutboxState::Refused => counts.refused = n,
             }
         }
         Ok(counts)
@@ -203,46 +207,4 @@ impl Ledger {
         self.writes().send(write(answer)).await.map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
-}
-
-fn outbox_row(row: &AnyRow) -> Result<OutboxRow, LedgerError> {
-    let state: String = row.try_get("state")?;
-    let handed_at: Option<i64> = row.try_get("handed_at")?;
-    Ok(OutboxRow {
-        job: new_job(row)?,
-        state: OutboxState::parse(&state)?,
-        created_at: Timestamp::from_micros(row.try_get("created_at")?),
-        handed_at: handed_at.map(Timestamp::from_micros),
-        reason: row.try_get("reason")?,
-    })
-}
-
-/// The job of a row. Other programs write rows too: whatever is wrong with one is said, not assumed away.
-fn new_job(row: &AnyRow) -> Result<NewJob, LedgerError> {
-    let id: String = row.try_get("id")?;
-    let wrong = |what: &str, why: &dyn std::fmt::Display| {
-        LedgerError::Unreadable(format!("the {what} of outbox row {id:?}: {why}"))
-    };
-    let priority: String = row.try_get("priority")?;
-    let envelope: String = row.try_get("envelope")?;
-    let unique_key: Option<String> = row.try_get("unique_key")?;
-    let window_us: Option<i64> = row.try_get("unique_window_us")?;
-    let instant =
-        |column| Ok::<_, LedgerError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros));
-    Ok(NewJob {
-        id: JobId::parse(id.clone()).map_err(|error| wrong("id", &error))?,
-        queue: row.try_get("queue")?,
-        priority: Priority::ALL
-            .into_iter()
-            .find(|known| known.as_str() == priority)
-            .ok_or_else(|| wrong("priority", &format_args!("{priority:?} is none")))?,
-        run_at: instant("run_at")?,
-        unique: unique_key
-            .map(|key| Unique { key, window: window_us.map(|us| Duration::from_micros(us.max(0) as u64)) }),
-        deadline_at: instant("deadline_at")?,
-        envelope: Envelope {
-            in_outbox: true,
-            ..serde_json::from_str(&envelope).map_err(|error| wrong("envelope", &error))?
-        },
-    })
 }

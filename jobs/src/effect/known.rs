@@ -37,7 +37,19 @@ impl Tx {
         settle_in(self, effect, end, code).await
     }
 
-    /// How far the effect's own calls came.
+    /// It is not needed any more, and no call of ours has begun: settles the effect as refused. False: it was never
+    /// written down, its end is known, or a call was begun, be it since the caller looked.
+    pub async fn effect_not_needed(
+        &mut self,
+        effect: Effect<'_>,
+        code: &str,
+        reason: &str,
+    ) -> Result<bool, LedgerError> {
+        let end = Settle::NotNeeded { code: code.to_owned(), reason: reason.to_owned() };
+        settle_in(self, effect, end, code).await
+    }
+
+    /// How far the effect's own calls came. On PostgreSQL one may begin while the caller acts on the answer.
     pub async fn effect_told(&mut self, effect: Effect<'_>) -> Result<Told, LedgerError> {
         let row: Option<(Option<i64>, Option<i64>, Option<i64>)> =
             sqlx::query_as("SELECT told_at, doubted_at, settled_at FROM effects WHERE key = $1")

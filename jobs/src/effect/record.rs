@@ -106,8 +106,18 @@ impl Found {
 
 /// How an effect ends.
 pub(super) enum Settle {
-    Done { answer: String },
-    Refused { code: String, reason: String },
+    Done {
+        answer: String,
+    },
+    Refused {
+        code: String,
+        reason: String,
+    },
+    /// As refused, unless a call was begun.
+    NotNeeded {
+        code: String,
+        reason: String,
+    },
 }
 
 const FIND: &str = "SELECT state, tells, told_at, teller, answer, code, reason, doubted_at FROM effects \
@@ -202,10 +212,9 @@ pub(super) async fn doubt(
 ) -> Result<Found, LedgerError> {
     let now = ledger.clock().now();
     let mut tx = ledger.begin().await?;
-    let before = find_in(&mut tx, effect).await?;
-    sqlx::query(
-        "UPDATE effects SET state = 'in_doubt', doubted_at = COALESCE(doubted_at, $3), last_error = $4 \
-         WHERE key = $1 AND tells = $2 AND state IN ('intended', 'in_doubt')",
+    let first = sqlx::query(
+        "UPDATE effects SET state = 'in_doubt', doubted_at = $3, last_error = $4 \
+         WHERE key = $1 AND tells = $2 AND state IN ('intended', 'in_doubt') AND doubted_at IS NULL",
     )
     .bind(effect.key())
     .bind(tells)
@@ -213,10 +222,20 @@ pub(super) async fn doubt(
     .bind(why.to_owned())
     .execute(tx.conn())
     .await?;
-    let after = find_in(&mut tx, effect).await?;
-    if after.state == EffectState::InDoubt && before.doubted_at.is_none() {
+    if first.rows_affected() > 0 {
         event(&mut tx, effect, EffectState::InDoubt, why).await?;
+    } else {
+        sqlx::query(
+            "UPDATE effects SET state = 'in_doubt', last_error = $3 \
+             WHERE key = $1 AND tells = $2 AND state IN ('intended', 'in_doubt')",
+        )
+        .bind(effect.key())
+        .bind(tells)
+        .bind(why.to_owned())
+        .execute(tx.conn())
+        .await?;
     }
+    let after = find_in(&mut tx, effect).await?;
     tx.commit().await?;
     Ok(after)
 }
@@ -227,7 +246,7 @@ pub(super) async fn settle(ledger: &Ledger, effect: Effect<'_>, end: Settle) -> 
     let mut tx = ledger.begin().await?;
     let more = match &end {
         Settle::Done { .. } => String::new(),
-        Settle::Refused { code, .. } => code.clone(),
+        Settle::Refused { code, .. } | Settle::NotNeeded { code, .. } => code.clone(),
     };
     settle_in(&mut tx, effect, end, &more).await?;
     let after = find_in(&mut tx, effect).await?;
@@ -242,18 +261,24 @@ pub(super) async fn settle_in(
     end: Settle,
     more: &str,
 ) -> Result<bool, LedgerError> {
-    let (state, answer, code, reason) = match end {
-        Settle::Done { answer } => (EffectState::Done, Some(answer), None, None),
-        Settle::Refused { code, reason } => (EffectState::Refused, None, Some(code), Some(reason)),
-    };
-    let text = match state {
-        EffectState::Done => {
+    let text = match &end {
+        Settle::Done { .. } => {
             "UPDATE effects SET state = $2, answer = $3, code = $4, reason = $5, settled_at = $6 \
              WHERE key = $1 AND state <> 'done'"
         }
-        _ => {
+        Settle::Refused { .. } => {
             "UPDATE effects SET state = $2, answer = $3, code = $4, reason = $5, settled_at = $6 \
              WHERE key = $1 AND state IN ('intended', 'in_doubt')"
+        }
+        Settle::NotNeeded { .. } => {
+            "UPDATE effects SET state = $2, answer = $3, code = $4, reason = $5, settled_at = $6 \
+             WHERE key = $1 AND state = 'intended' AND told_at IS NULL AND doubted_at IS NULL"
+        }
+    };
+    let (state, answer, code, reason) = match end {
+        Settle::Done { answer } => (EffectState::Done, Some(answer), None, None),
+        Settle::Refused { code, reason } | Settle::NotNeeded { code, reason } => {
+            (EffectState::Refused, None, Some(code), Some(reason))
         }
     };
     let now = tx.ledger().clock().now();

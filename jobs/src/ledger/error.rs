@@ -41,16 +41,49 @@ impl From<sqlx::Error> for LedgerError {
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => true,
         sqlx::Error::Database(inner) => inner.code().is_some_and(|code| match code.parse::<u32>() {
             // SQLite's extended codes carry the primary one in the low byte: BUSY, LOCKED, IOERR, FULL.
             // A SQLSTATE is five characters, so it cannot be mistaken for one of them.
             Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 6 | 10 | 13),
-            _ => {
-                matches!(&*code, "40001" | "40P01" | "53100" | "53300" | "57P01" | "57P02" | "57P03")
-                    || code.starts_with("08")
-            }
+            _ => is_passing_state(&code),
         }),
         _ => false,
+    }
+}
+
+/// By SQLSTATE (PostgreSQL, appendix A): the class where all of it passes, else the code.
+fn is_passing_state(code: &str) -> bool {
+    match code.get(..2) {
+        // The connection; signing in, which no statement does; resources, disk and memory among them.
+        Some("08" | "28" | "53") => true,
+        // Rolled back for another's sake: serialization, deadlock, and an end that nobody heard.
+        Some("40") => matches!(code, "40001" | "40003" | "40P01"),
+        // The server became a standby, or it cut off a transaction in which nothing moved.
+        Some("25") => matches!(code, "25006" | "25P03"),
+        // A database that is being made anew; a row that was locked for too long; a time-out, a stop or a start.
+        Some("3D" | "55" | "57") => {
+            matches!(code, "3D000" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05")
+        }
+        // The disk.
+        Some("58") => code == "58030",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_a_fault_of_ours() {
+        for passing in
+            ["08006", "28P01", "53100", "53300", "40001", "40P01", "25006", "57P01", "55P03", "58030"]
+        {
+            assert!(is_passing_state(passing), "{passing}");
+        }
+        for fault in ["23505", "42P01", "42501", "25P02", "22021", "40002", "0A000", "55000", "XX000", ""] {
+            assert!(!is_passing_state(fault), "{fault}");
+        }
     }
 }

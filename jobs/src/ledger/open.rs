@@ -1,23 +1,47 @@
-//! Finds the ledger's file, sets its connections up and brings its schema to this build's.
+//! Opens the ledger that an address names, on whichever engine, with the schema of this build.
 //!
-//! Every failure says what to do about it. Nothing here knows a table but the one in which migrations are noted.
+//! Every failure says what to do about it. A file for each engine; nothing here knows a table but the one in which
+//! migrations are noted.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
-
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row, SqlSafeStr};
+use sqlx::{AnyPool, SqlSafeStr};
 
 use super::error::LedgerError;
+use super::writer::Writer;
 
-/// The schema, step by step: a test holds the list against the folder.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+mod postgres;
+mod sqlite;
+
+/// The schema, step by step: a test holds the list against the folder. What was added between two steps that a
+/// ledger already has is run all the same.
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "platform", include_str!("../../../migrations/0001_platform.sql")),
+    (2, "identity", include_str!("../../../migrations/0002_identity.sql")),
+    (3, "api_keys", include_str!("../../../migrations/0003_api_keys.sql")),
+    (4, "outbox_payload", include_str!("../../../migrations/0004_outbox_payload.sql")),
     (10, "orders", include_str!("../../../migrations/0010_orders.sql")),
 ];
+
+pub(super) struct Pools {
+    pub writer: Writer,
+    pub reads: AnyPool,
+    /// Begins a transaction of which every statement sees the same moment.
+    pub snapshot: &'static str,
+}
+
+pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
+    sqlx::any::install_default_drivers();
+    match url.split_once(':') {
+        Some(("sqlite", _)) => sqlite::open(url).await,
+        Some(("postgres" | "postgresql", _)) => postgres::open(url).await,
+        // Not the address itself: it may hold a password.
+        _ => Err(LedgerError::CannotOpen(format!(
+            "the ledger is kept in SQLite or PostgreSQL: set DATABASE_URL to sqlite:PATH or \
+             postgres://USER:PASSWORD@HOST/DATABASE (it begins with {:?})",
+            url.split(':').next().unwrap_or_default()
+        ))),
+    }
+}
 
 fn migrator() -> Migrator {
     let step = |(version, name, sql): (i64, &'static str, &'static str)| {
@@ -26,207 +50,28 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(MIGRATIONS.map(step).into())
 }
 
-const READERS: u32 = 4;
-/// Waits for another process's write transaction.
-const BUSY_TIMEOUT_MS: u32 = 10_000;
-/// Waits for our own writer or readers.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The page caches hold what one transaction or one query works on; the rest is the system's own cache's affair, which
-/// counts for no process. All connections of a process together keep 16 MB at most.
-///
-/// SQLite has one writer: a second one would only wait inside SQLite, where waiting is neither fair nor bounded.
-const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA cache_size = -8000; PRAGMA foreign_keys = ON";
-const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA foreign_keys = ON";
-
-pub(super) struct Pools {
-    pub writer: AnyPool,
-    pub reads: AnyPool,
-}
-
-pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
-    sqlx::any::install_default_drivers();
-    let path = path_of(url)?;
-    prepare_folder(&path)?;
-    let options = options_for(&path)?;
-    let lock = lock_for_migrating(&path).await?;
-    try_connection(&options, &path).await?;
-    let writer = pool(1, WRITER_PRAGMAS)
-        .connect_with(options.clone())
-        .await
-        .map_err(|error| cannot_open(&path, &error))?;
-    migrate(&writer, &path).await?;
-    drop(lock);
-    let reads = pool(READERS, READER_PRAGMAS)
-        .connect_with(options)
-        .await
-        .map_err(|error| cannot_open(&path, &error))?;
-    Ok(Pools { writer, reads })
-}
-
-fn path_of(url: &str) -> Result<PathBuf, LedgerError> {
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(LedgerError::CannotOpen(format!(
-            "this build keeps its ledger in SQLite only: set DATABASE_URL to sqlite:PATH (it begins with {:?})",
-            url.split(':').next().unwrap_or_default()
-        )));
-    };
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() || path == ":memory:" || path.contains('?') {
-        return Err(LedgerError::CannotOpen(format!(
-            "the ledger needs a file: set DATABASE_URL to sqlite:PATH, without parameters (it is {url:?})"
-        )));
-    }
-    std::path::absolute(path)
-        .map_err(|error| LedgerError::CannotOpen(format!("{path} is no path of a ledger: {error}")))
-}
-
-fn prepare_folder(path: &Path) -> Result<(), LedgerError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder).map_err(|error| {
-        LedgerError::CannotOpen(format!(
-            "the ledger's folder {} cannot be made ({error}): choose another with --data or DATABASE_URL",
-            folder.display()
-        ))
-    })?;
-    if path.is_dir() {
-        return Err(LedgerError::CannotOpen(format!(
-            "{} is a folder: DATABASE_URL must name a file",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-fn options_for(path: &Path) -> Result<AnyConnectOptions, LedgerError> {
-    let text = path.to_str().ok_or_else(|| {
-        LedgerError::CannotOpen(format!("the ledger's path must be UTF-8: {}", path.display()))
-    })?;
-    let escaped: String = text
-        .bytes()
-        .map(|byte| match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    let options = AnyConnectOptions::from_str(&format!("sqlite://{escaped}?mode=rwc"))
-        .map_err(|error| LedgerError::CannotOpen(format!("{text} is no path of a ledger: {error}")))?;
-    // Statements carry customers' data; slow ones show in the metrics.
-    Ok(options.disable_statement_logging())
-}
-
-fn pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
-    AnyPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |conn, _| {
-            Box::pin(async move {
-                sqlx::raw_sql(pragmas).execute(conn).await?;
-                Ok(())
-            })
-        })
-}
-
-/// sqlx's own lock does nothing on SQLite, and two processes that migrate at once break each other.
-async fn lock_for_migrating(path: &Path) -> Result<File, LedgerError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let beside = PathBuf::from(beside);
-    let shown = beside.display().to_string();
-    let locked = tokio::task::spawn_blocking(move || {
-        let file = File::options().create(true).write(true).truncate(false).open(&beside)?;
-        file.lock()?;
-        Ok::<_, std::io::Error>(file)
-    });
-    match locked.await {
-        Ok(Ok(file)) => Ok(file),
-        Ok(Err(error)) => Err(LedgerError::CannotOpen(format!(
-            "{shown} cannot be written ({error}): the ledger's folder must be writable for the user that runs \
-             windlass; change its owner or choose another folder with --data"
-        ))),
-        Err(error) => Err(LedgerError::CannotOpen(format!("locking {shown} failed: {error}"))),
-    }
-}
-
-/// One connection by hand: a pool would try for half a minute what cannot work, and then not say why.
-async fn try_connection(options: &AnyConnectOptions, path: &Path) -> Result<(), LedgerError> {
-    let mut conn = AnyConnection::connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
-    refuse_strangers(&mut conn, path).await?;
-    sqlx::raw_sql(WRITER_PRAGMAS).execute(&mut conn).await.map_err(|error| cannot_open(path, &error))?;
-    conn.close().await.map_err(|error| cannot_open(path, &error))
-}
-
-async fn migrate(writer: &AnyPool, path: &Path) -> Result<(), LedgerError> {
-    migrator().run(writer).await.map_err(|error| {
-        let shown = path.display();
-        LedgerError::CannotOpen(match error {
-            MigrateError::VersionMissing(version) => format!(
-                "the ledger {shown} was made by a newer build (its schema has step {version}): start that build, \
-                 or restore a backup from before the upgrade"
-            ),
-            MigrateError::VersionMismatch(version) => format!(
-                "step {version} of the ledger {shown} is not the one of this build: a migration was changed after \
-                 it had run; start the build that made the ledger"
-            ),
-            MigrateError::Dirty(version) => format!(
-                "step {version} of the ledger {shown} was begun and not ended: restore the backup from before it"
-            ),
-            other => format!("the ledger {shown} cannot be brought to this build's schema: {other}"),
-        })
-    })
-}
-
-/// A database that has tables but none of ours belongs to another program.
-async fn refuse_strangers(conn: &mut AnyConnection, path: &Path) -> Result<(), LedgerError> {
-    let row = sqlx::query(
-        "SELECT COUNT(*) AS tables, \
-                COALESCE(SUM(CASE WHEN name = '_sqlx_migrations' THEN 1 ELSE 0 END), 0) AS ours \
-         FROM sqlite_master WHERE type = 'table'",
-    )
-    .fetch_one(conn)
-    .await
-    .map_err(|error| cannot_open(path, &error))?;
-    let (tables, ours): (i64, i64) = (row.try_get("tables")?, row.try_get("ours")?);
-    if tables > 0 && ours == 0 {
-        return Err(LedgerError::CannotOpen(format!(
-            "{} is another program's database: choose another file with DATABASE_URL or another folder with --data",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
-    let shown = path.display();
-    let code = match error {
-        sqlx::Error::Database(inner) => inner.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0),
-        _ => 0,
-    };
-    LedgerError::CannotOpen(match code & 0xff {
-        26 => format!(
-            "{shown} is not a database: move it away, or choose another file with DATABASE_URL or --data"
+/// `shown` names the ledger for people.
+fn not_migrated(shown: &str, error: &MigrateError) -> LedgerError {
+    LedgerError::CannotOpen(match error {
+        MigrateError::VersionMissing(version) => format!(
+            "the ledger {shown} was made by a newer build (its schema has step {version}): start that build, or \
+             restore a backup from before the upgrade"
         ),
-        8 | 14 => format!(
-            "the ledger {shown} cannot be written ({error}): file and folder must be writable for the user that \
-             runs windlass"
+        MigrateError::VersionMismatch(version) => format!(
+            "step {version} of the ledger {shown} is not the one of this build: a migration was changed after it \
+             had run; start the build that made the ledger"
         ),
-        5 | 6 => format!(
-            "the ledger {shown} is locked by another program for longer than {BUSY_TIMEOUT_MS} ms: close what has \
-             it open"
+        MigrateError::Dirty(version) => format!(
+            "step {version} of the ledger {shown} was begun and not ended: restore the backup from before it"
         ),
-        11 => format!("the ledger {shown} is damaged ({error}): restore the last backup"),
-        13 => format!("the disk of {shown} is full: make room and start again"),
-        _ => format!("the ledger {shown} cannot be opened: {error}"),
+        other => format!("the ledger {shown} cannot be brought to this build's schema: {other}"),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,8 @@
 //! The net under the way: whatever wants a next step and was not touched for long gets its job again.
 //!
 //! Jobs are not lost (their rows stay in the outbox until they are over), but one may have died at its last attempt.
-//! A unique key keeps a second job away while the first still lives.
+//! A unique key keeps a second job away while the first still lives. Each look takes what stands still in the order
+//! of its keys: two sweeps at once wait for each other in line.
 
 use std::time::Duration;
 
@@ -88,7 +89,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn orders(&self) -> Result<usize, LedgerError> {
-        let still: Vec<(String,)> = sqlx::query_as(
+        let mut still: Vec<(String,)> = sqlx::query_as(
             "SELECT order_no FROM orders \
              WHERE state IN ('pending', 'paid', 'checked', 'delivered', 'cancelling', 'refusing') \
              AND touched_at < $1 ORDER BY touched_at, order_no LIMIT $2",
@@ -97,6 +98,7 @@ impl<'a> Sweep<'a> {
         .bind(self.rows_max)
         .fetch_all(self.shop.ledger.reads())
         .await?;
+        still.sort_unstable();
         let mut tx = self.begin().await?;
         for (order_no,) in &still {
             let touched =
@@ -137,7 +139,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn refunds(&self) -> Result<usize, LedgerError> {
-        let still: Vec<(String, String)> = sqlx::query_as(
+        let mut still: Vec<(String, String)> = sqlx::query_as(
             "SELECT refund_no, state FROM refunds WHERE state IN ('requested', 'accepted') AND touched_at < $1 \
              ORDER BY touched_at, refund_no LIMIT $2",
         )
@@ -145,6 +147,7 @@ impl<'a> Sweep<'a> {
         .bind(self.rows_max)
         .fetch_all(self.shop.ledger.reads())
         .await?;
+        still.sort_unstable();
         let mut tx = self.begin().await?;
         for (refund_no, state) in &still {
             sqlx::query("UPDATE refunds SET touched_at = $1 WHERE refund_no = $2")
@@ -165,7 +168,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn uploads(&self) -> Result<usize, LedgerError> {
-        let still: Vec<(String,)> = sqlx::query_as(
+        let mut still: Vec<(String,)> = sqlx::query_as(
             "SELECT order_no FROM shipping_uploads WHERE state = 'wanted' AND touched_at < $1 \
              ORDER BY touched_at, order_no LIMIT $2",
         )
@@ -173,6 +176,7 @@ impl<'a> Sweep<'a> {
         .bind(self.rows_max)
         .fetch_all(self.shop.ledger.reads())
         .await?;
+        still.sort_unstable();
         let mut tx = self.begin().await?;
         for (order_no,) in &still {
             sqlx::query("UPDATE shipping_uploads SET touched_at = $1 WHERE order_no = $2")
@@ -187,7 +191,7 @@ impl<'a> Sweep<'a> {
     }
 
     async fn notifications(&self) -> Result<usize, LedgerError> {
-        let still: Vec<(String, String, String, String)> = sqlx::query_as(
+        let mut still: Vec<(String, String, String, String)> = sqlx::query_as(
             "SELECT order_no, template, event, channel FROM notifications WHERE state = 'queued' \
              AND touched_at < $1 ORDER BY touched_at, order_no LIMIT $2",
         )
@@ -195,6 +199,7 @@ impl<'a> Sweep<'a> {
         .bind(self.rows_max)
         .fetch_all(self.shop.ledger.reads())
         .await?;
+        still.sort_unstable();
         let mut tx = self.begin().await?;
         for (order_no, template, event, channel) in &still {
             sqlx::query(
@@ -221,7 +226,8 @@ impl<'a> Sweep<'a> {
 
     async fn callbacks(&self) -> Result<usize, LedgerError> {
         let rows_max = u32::try_from(self.rows_max).unwrap_or(u32::MAX);
-        let still = callbacks_waiting(&self.shop.ledger, self.before, rows_max).await?;
+        let mut still = callbacks_waiting(&self.shop.ledger, self.before, rows_max).await?;
+        still.sort_unstable();
         let mut tx = self.begin().await?;
         for (id, source) in &still {
             let job = if source == suppliers::YLH_CALLBACK_SOURCE {

@@ -1,20 +1,23 @@
 //! Group commit: what many callers want written to the outbox shares one transaction and one fsync.
 //!
 //! One task gathers what waits, writes it, and answers after COMMIT. A write that fails does not fail its
-//! neighbours: the group is undone and each is tried alone.
+//! neighbours: the group is undone and each is tried alone. A group that met another process's transaction (a
+//! deadlock on PostgreSQL) or a connection that had died is written again, which by the jobs' ids is harmless.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{Any, AnyConnection, Transaction};
 use tokio::sync::{Notify, mpsc, oneshot};
 use windlass_engine::{Clock, JobId, NewJob};
 
 use super::{Put, put};
-use crate::ledger::{LedgerError, Positions, begin_write};
+use crate::ledger::{LedgerError, Positions, Writer};
 
 /// Rows that one transaction writes.
 pub const ACCEPT_ROWS_MAX: usize = 500;
+/// How often a group is written before its callers hear that it cannot be.
+const TRIES_MAX: u32 = 4;
 /// Writes that may wait; whoever comes later waits before the door.
 const WAITING_MAX: usize = 4_096;
 
@@ -55,7 +58,7 @@ impl Write {
 
 /// Starts the task; it ends when the last [`Ledger`](crate::ledger::Ledger) is gone.
 pub(crate) fn start(
-    writer: AnyPool,
+    writer: Writer,
     clock: Clock,
     positions: Arc<Positions>,
     wake: Arc<Notify>,
@@ -67,7 +70,7 @@ pub(crate) fn start(
 }
 
 struct Flusher {
-    writer: AnyPool,
+    writer: Writer,
     clock: Clock,
     positions: Arc<Positions>,
     wake: Arc<Notify>,
@@ -135,7 +138,22 @@ impl Flusher {
     }
 
     async fn commit(&self, group: &[Write]) -> Result<Vec<Written>, LedgerError> {
-        let mut tx = begin_write(&self.writer).await?;
+        let mut tries = 1;
+        loop {
+            // A ledger that is away is waited for once, here: not again and again.
+            let tx = self.writer.begin().await?;
+            match self.write_all(tx, group).await {
+                Err(error) if error.is_unavailable() && tries < TRIES_MAX => tries += 1,
+                written => return written,
+            }
+        }
+    }
+
+    async fn write_all(
+        &self,
+        mut tx: Transaction<'static, Any>,
+        group: &[Write],
+    ) -> Result<Vec<Written>, LedgerError> {
         let mut written = Vec::with_capacity(group.len());
         for write in group {
             written.push(self.write(&mut tx, write).await?);
@@ -152,9 +170,14 @@ impl Flusher {
         if self.room.take(rows) {
             return Ok(());
         }
-        let (live,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) AS n FROM outbox WHERE state = 'live'").fetch_one(conn).await?;
-        let left = self.rows_max.saturating_sub(live.max(0) as u64);
+        // Two counts over small indexes, instead of one over all envelopes.
+        let (waiting, handed): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE handed_at IS NULL AND state = 'live') AS waiting, \
+                    (SELECT COUNT(*) FROM outbox WHERE handed_at IS NOT NULL AND state = 'live') AS handed",
+        )
+        .fetch_one(conn)
+        .await?;
+        let left = self.rows_max.saturating_sub((waiting + handed).max(0) as u64);
         // Other processes put rows too: only a part of what is left is ours to give without looking again.
         self.room.0.store((left / 4).max(left.min(ACCEPT_ROWS_MAX as u64)), Ordering::Relaxed);
         if self.room.take(rows) { Ok(()) } else { Err(LedgerError::Full { rows_max: self.rows_max }) }

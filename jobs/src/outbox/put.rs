@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use windlass_engine::store::ENVELOPE_BYTES_MAX;
 use windlass_engine::{Envelope, JobId, NewJob};
 
@@ -14,6 +14,8 @@ const INSERT_ROWS: usize = 40;
 const COLUMNS: usize = 10;
 /// Ids named in one statement.
 pub(super) const IDS_MAX: usize = 100;
+/// How often a job is put whose way is blocked by rows that are gone when one looks.
+const PUT_TRIES_MAX: u32 = 4;
 
 /// The bounds that the carrier will hold the job to, checked before the ledger promises anything.
 pub(crate) fn check(job: &NewJob) -> Result<(), LedgerError> {
@@ -41,7 +43,7 @@ pub(crate) async fn put(
         for job in slice {
             // The first of two jobs with one id in one call is the one that was stored.
             let is_new = stored.remove(job.id.as_str());
-            puts.push(if is_new { Put::New } else { conflict(conn, job).await? });
+            puts.push(if is_new { Put::New } else { put_in_the_way(conn, clock, positions, job).await? });
         }
     }
     Ok(puts)
@@ -91,17 +93,36 @@ fn insert_text(rows: usize) -> String {
     )
 }
 
-/// Which row stood in the way: one of the same id, or one that holds the unique key.
-async fn conflict(conn: &mut AnyConnection, job: &NewJob) -> Result<Put, LedgerError> {
+/// A row stood in the way of the job. On PostgreSQL another process may have removed it before it is looked at: then
+/// the way is free, and the job is put after all.
+async fn put_in_the_way(
+    conn: &mut AnyConnection,
+    clock: &windlass_engine::Clock,
+    positions: &Positions,
+    job: &NewJob,
+) -> Result<Put, LedgerError> {
+    for _ in 0..PUT_TRIES_MAX {
+        if let Some(put) = conflict(conn, job).await? {
+            return Ok(put);
+        }
+        if !insert(conn, clock, positions, std::slice::from_ref(job)).await?.is_empty() {
+            return Ok(Put::New);
+        }
+    }
+    Err(LedgerError::Unavailable(format!("rows come and go in the way of {}", job.id)))
+}
+
+/// Which row stands in the way: one of the same id, or one that holds the unique key. None: none any more.
+async fn conflict(conn: &mut AnyConnection, job: &NewJob) -> Result<Option<Put>, LedgerError> {
     let same_id = sqlx::query("SELECT envelope FROM outbox WHERE id = $1")
         .bind(job.id.as_str())
         .fetch_optional(&mut *conn)
         .await?;
     if let Some(row) = same_id {
-        let envelope: String = row.try_get("envelope")?;
-        let fingerprint =
-            serde_json::from_str::<Envelope>(&envelope).ok().and_then(|envelope| envelope.fingerprint);
-        return Ok(Put::Exists { fingerprint });
+        // Another program's row has none, and no fingerprint either.
+        let envelope: Option<String> = row.try_get("envelope")?;
+        let envelope = envelope.and_then(|envelope| serde_json::from_str::<Envelope>(&envelope).ok());
+        return Ok(Some(Put::Exists { fingerprint: envelope.and_then(|envelope| envelope.fingerprint) }));
     }
     let holder = sqlx::query(
         "SELECT id FROM outbox WHERE kind = $1 AND unique_key = $2 AND unique_key IS NOT NULL AND state = 'live'",
@@ -110,15 +131,10 @@ async fn conflict(conn: &mut AnyConnection, job: &NewJob) -> Result<Put, LedgerE
     .bind(job.unique.as_ref().map(|unique| unique.key.clone()))
     .fetch_optional(&mut *conn)
     .await?;
-    match holder {
-        Some(row) => {
-            let of: String = row.try_get("id")?;
-            let of = JobId::parse(of).map_err(|error| LedgerError::Unreadable(error.to_string()))?;
-            Ok(Put::Duplicate { of })
-        }
-        // Another process removed the row in between (PostgreSQL reads what others commit): the caller tries again.
-        None => Err(LedgerError::Unavailable(format!("the row that stood in the way of {} is gone", job.id))),
-    }
+    let Some(row) = holder else { return Ok(None) };
+    let of: String = row.try_get("id")?;
+    let of = JobId::parse(of).map_err(|error| LedgerError::Unreadable(error.to_string()))?;
+    Ok(Some(Put::Duplicate { of }))
 }
 
 /// Jobs that are over.
@@ -132,24 +148,29 @@ pub(super) async fn bury(conn: &mut AnyConnection, ids: &[String], now_us: i64) 
     each_slice(conn, text, ids, &[now_us]).await
 }
 
-/// A row that is no job that a carrier can take.
+/// A row that is no job that a carrier can take. False: another relay has said so already.
 pub(super) async fn refuse(
     conn: &mut AnyConnection,
     id: &str,
     why: &str,
     now_us: i64,
-) -> Result<(), LedgerError> {
-    sqlx::query("UPDATE outbox SET state = 'refused', reason = $2, ended_at = $3 WHERE id = $1")
-        .bind(id)
-        .bind(why)
-        .bind(now_us)
-        .execute(conn)
-        .await?;
-    Ok(())
+) -> Result<bool, LedgerError> {
+    let refused = sqlx::query(
+        "UPDATE outbox SET state = 'refused', reason = $2, ended_at = $3, \
+         created_at = CASE WHEN created_at = 0 THEN $3 ELSE created_at END WHERE id = $1 AND state = 'live'",
+    )
+    .bind(id)
+    .bind(why)
+    .bind(now_us)
+    .execute(conn)
+    .await?;
+    Ok(refused.rows_affected() > 0)
 }
 
-/// Live again and to be handed over again, not before `look_at_us` of wall time.
+/// Live again and to be handed over again, not before `look_at_us` of wall time. Part of the caller's transaction,
+/// which goes on whatever comes of it.
 pub(super) async fn revive(conn: &mut AnyConnection, id: &str, look_at_us: i64) -> Result<bool, LedgerError> {
+    let mut part = conn.begin().await?;
     let done = sqlx::query(
         "UPDATE outbox SET state = 'live', ended_at = NULL, reason = NULL, handed_at = NULL, look_at = $2 \
          WHERE id = $1 AND state <> 'live' AND (unique_key IS NULL OR NOT EXISTS (SELECT 1 FROM outbox AS other \
@@ -157,12 +178,24 @@ pub(super) async fn revive(conn: &mut AnyConnection, id: &str, look_at_us: i64) 
     )
     .bind(id)
     .bind(look_at_us)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
+    .execute(&mut *part)
+    .await;
+    match done {
+        Ok(done) => {
+            part.commit().await?;
+            Ok(done.rows_affected() > 0)
+        }
+        // On PostgreSQL another transaction may take the key while this one looks whether it is free.
+        Err(error) if error.as_database_error().is_some_and(|inner| inner.is_unique_violation()) => {
+            part.rollback().await?;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Runs `text` followed by a list of ids, a slice at a time; `$1..` are the numbers.
+/// Runs `text` followed by a list of ids, a slice at a time; `$1..` are the numbers. In the order of the ids, as
+/// everybody does: two of these at once wait for each other in line.
 pub(super) async fn each_slice(
     conn: &mut AnyConnection,
     text: &str,
@@ -170,6 +203,8 @@ pub(super) async fn each_slice(
     numbers: &[i64],
 ) -> Result<u64, LedgerError> {
     let mut changed = 0;
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    ids.sort_unstable();
     for slice in ids.chunks(IDS_MAX) {
         let list: Vec<String> = (1..=slice.len()).map(|n| format!("${}", numbers.len() + n)).collect();
         let mut query = sqlx::query(AssertSqlSafe(format!("{text} ({})", list.join(", "))))
@@ -178,7 +213,7 @@ pub(super) async fn each_slice(
             query = query.bind(*number);
         }
         for id in slice {
-            query = query.bind(id.clone());
+            query = query.bind((*id).to_owned());
         }
         changed += query.execute(&mut *conn).await?.rows_affected();
     }

@@ -1,7 +1,11 @@
 //! Hands accepted jobs to the carrier: at once when woken, every second otherwise, in order, in batches.
 //!
-//! Any number of relays may run; the carrier's idempotence by id makes their overlap harmless. While the carrier is
-//! away the rows wait. What becomes of jobs that were handed over is looked at by the [`sweep`](super::sweep).
+//! What this process accepts wakes its relay. Rows of other processes and other programs are found by looking: one
+//! search of a partial index, which is empty when nothing waits, and one question to the carrier. Any number of
+//! relays may run: of two that take up the same row, the carrier knows the second's job by its id, and both note the
+//! same. No row is claimed for that: a claim would be a write for every batch, and would have to end when its relay
+//! dies. While the carrier is away the rows wait. What becomes of jobs that were handed over is looked at by the
+//! [`sweep`](super::sweep).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -13,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use windlass_engine::store::Enqueued;
 use windlass_engine::{NewJob, State, Store, StoreError, Timestamp};
 
-use super::{CARRIER_MARK, new_job, put};
+use super::row::new_job;
+use super::{CARRIER_MARK, put};
 use crate::ledger::{Ledger, LedgerError};
 
 /// Rows of one hand-over.
@@ -178,8 +183,8 @@ impl Relay {
 
     async fn next_batch(&self) -> Result<Batch, LedgerError> {
         let mut rows = sqlx::query(
-            "SELECT id, queue, priority, run_at, unique_key, unique_window_us, deadline_at, envelope FROM outbox \
-             WHERE handed_at IS NULL AND state = 'live' AND look_at <= $1 ORDER BY position, id LIMIT $2",
+            "SELECT id, kind, queue, priority, run_at, unique_key, unique_window_us, deadline_at, envelope, payload \
+             FROM outbox WHERE handed_at IS NULL AND state = 'live' AND look_at <= $1 ORDER BY position, id LIMIT $2",
         )
         .bind(self.ledger.clock().wall().micros())
         .bind(BATCH_ROWS)
@@ -262,16 +267,19 @@ impl Relay {
         let next_look = (wall + self.sweep_age()).micros();
         let mut tx = self.ledger.begin().await?;
         let conn = tx.conn();
-        let text = "UPDATE outbox SET handed_at = $1, seen_at = $1, carrier = $2, look_at = $3 WHERE id IN";
+        let text = "UPDATE outbox SET handed_at = $1, seen_at = $1, carrier = $2, look_at = $3, \
+                    created_at = CASE WHEN created_at = 0 THEN $1 ELSE created_at END WHERE id IN";
         put::each_slice(conn, text, &held, &[now, carrier, next_look]).await?;
         put::each_slice(conn, text, &dead, &[now, carrier, next_look]).await?;
         put::bury(conn, &dead, now).await?;
         put::remove(conn, &over).await?;
         let again = (wall + TRY_AGAIN_AFTER).micros();
         put::each_slice(conn, "UPDATE outbox SET look_at = $1 WHERE id IN", &wait, &[again]).await?;
+        bad.sort_unstable();
         for (id, why) in &bad {
-            tracing::error!(job = %id, %why, "an outbox row is no job that the carrier can take; it was set aside");
-            put::refuse(conn, id, why, now).await?;
+            if put::refuse(conn, id, why, now).await? {
+                tracing::error!(job = %id, %why, "an outbox row is no job that the carrier can take; it was set aside");
+            }
         }
         tx.commit().await?;
         metrics::counter!("windlass_outbox_handed_over_total").increment(done.taken);

@@ -88,7 +88,7 @@ pub(crate) async fn is_answered(change: &mut Change<'_>, how: &str) -> Result<()
             }
             Told::Never => {
                 let never = "the supplier let go of the order before it was asked";
-                change.tx().effect_did_not_happen(effect, "not_needed", never).await?;
+                change.tx().effect_not_needed(effect, "not_needed", never).await?;
             }
             Told::Ended => {}
         }

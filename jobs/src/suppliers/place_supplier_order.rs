@@ -72,6 +72,9 @@ impl Job for PlaceSupplierOrder {
     }
 }
 
+const WITHDRAWN: &str = "withdrawn";
+const NEVER_TOLD: &str = "the order was given up before it was told";
+
 /// Writes down that the supplier may have the order from now on. False: nothing is to be placed.
 async fn intend(shop: &Shop, job: &JobContext, order_no: &str) -> Result<bool, ChangeError> {
     let mut change = Change::begin(shop, job, order_no).await?;
@@ -87,7 +90,8 @@ async fn intend(shop: &Shop, job: &JobContext, order_no: &str) -> Result<bool, C
             if change.tx().effect_told(effect(&so_id(order_no), order_no)).await? != Told::Never {
                 return Ok(true);
             }
-            withdraw(&mut change).await?;
+            let of = so_id(order_no);
+            change.tx().effect_not_needed(effect(&of, order_no), WITHDRAWN, NEVER_TOLD).await?;
             set_supplier(&mut change, SupplierState::Withdrawn, None, "never told").await?;
             wind_down(&mut change).await?;
             change.commit().await?;
@@ -123,8 +127,8 @@ pub(crate) async fn is_known(change: &mut Change<'_>, how: &str) -> Result<(), C
 
 async fn withdraw(change: &mut Change<'_>) -> Result<(), ChangeError> {
     let order_no = change.order_no().to_owned();
-    let why = "the order was given up before it was told";
-    change.tx().effect_did_not_happen(effect(&so_id(&order_no), &order_no), "withdrawn", why).await?;
+    let of = so_id(&order_no);
+    change.tx().effect_did_not_happen(effect(&of, &order_no), WITHDRAWN, NEVER_TOLD).await?;
     Ok(())
 }
 

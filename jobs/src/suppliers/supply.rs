@@ -219,11 +219,14 @@ fn answered(gap: Option<OutsideError>, silent: &[String]) -> Result<(), JobError
     }
 }
 
+/// In the order of the codes, so that two transactions which learned the same wait for each other in line.
 async fn keep_goods(shop: &Shop, learned: &[(String, Good)]) -> Result<(), LedgerError> {
     if learned.is_empty() {
         return Ok(());
     }
     let now = shop.clock.now();
+    let learned: BTreeMap<&str, &Good> = learned.iter().map(|(code, good)| (code.as_str(), good)).collect();
+    let learned: Vec<_> = learned.into_iter().collect();
     let mut tx = shop.ledger.begin().await?;
     for chunk in learned.chunks(ROWS_AT_ONCE) {
         let sql = format!(
@@ -234,18 +237,21 @@ async fn keep_goods(shop: &Shop, learned: &[(String, Good)]) -> Result<(), Ledge
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(now.micros());
         for (code, good) in chunk {
-            query = query.bind(code).bind(&good.refusal).bind(good.invoice_price_fen);
+            query = query.bind(*code).bind(&good.refusal).bind(good.invoice_price_fen);
         }
         query.execute(tx.conn()).await?;
     }
     tx.commit().await
 }
 
+/// In the order of the codes, as [`keep_goods`].
 async fn keep_stock(shop: &Shop, county_code: &str, learned: &[(String, i64)]) -> Result<(), LedgerError> {
     if learned.is_empty() {
         return Ok(());
     }
     let now: Timestamp = shop.clock.now();
+    let learned: BTreeMap<&str, i64> = learned.iter().map(|(code, stock)| (code.as_str(), *stock)).collect();
+    let learned: Vec<_> = learned.into_iter().collect();
     let mut tx = shop.ledger.begin().await?;
     for chunk in learned.chunks(ROWS_AT_ONCE) {
         let sql = format!(
@@ -256,7 +262,7 @@ async fn keep_stock(shop: &Shop, county_code: &str, learned: &[(String, i64)]) -
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(now.micros());
         for (code, quantity) in chunk {
-            query = query.bind(code).bind(county_code).bind(*quantity);
+            query = query.bind(*code).bind(county_code).bind(*quantity);
         }
         query.execute(tx.conn()).await?;
     }

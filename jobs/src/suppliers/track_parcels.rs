@@ -209,6 +209,9 @@ async fn look_again_later(shop: &Shop, heard: &[Due]) -> Result<(), JobError> {
         return Ok(());
     }
     let now = shop.clock.now();
+    // In the order of their numbers: whoever else holds more than one order at once takes them so, too.
+    let mut heard: Vec<&Due> = heard.iter().collect();
+    heard.sort_unstable_by(|a, b| a.order_no.cmp(&b.order_no));
     let mut tx = shop.ledger.begin().await?;
     for due in heard {
         let age = now.since(Timestamp::from_micros(due.state_at));
