@@ -87,6 +87,6 @@ bump(q, 'ready', -c)
 bump(q, 'running', c)
 bump(q, 'given', c)
 tell(queue, 'running', c, ids)
--- The baton: who got all that it wanted may have left some.
-if c == want and ready > c then wake(q) end
+-- The baton: what is left is for another, unless the gate holds it.
+if ready > c and room == want then wake(q) end
 return { token, int(wall), now_text, ids, records, tries }
