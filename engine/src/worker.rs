@@ -100,7 +100,7 @@ impl<C: Send + Sync + 'static> Workers<C> {
             clock: self.clock.clone(),
             hands: backend.hands(),
             acks: backend.acks(),
-            queue,
+            queue: queue.into(),
             hurry,
         });
         let worker = WorkerBuilder::new(name.as_str())

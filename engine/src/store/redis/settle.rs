@@ -226,7 +226,8 @@ impl Ends {
                 for (n, text) in some.iter().zip(found) {
                     let text = reply.maybe_text(text)?;
                     if !of_tries {
-                        let slim = text.as_deref().and_then(Slim::of);
+                        let slim =
+                            text.as_deref().and_then(|text| Slim::of(&record::Record::read(text)?, text));
                         held[*n] = slim.map(|slim| HeldJob {
                             token: checked[*n].0,
                             attempt: 1,

@@ -16,7 +16,7 @@ if #tail > 0 then
   local records = call('HMGET', P .. 'jobs', unpack(tail))
   for k = #tail, 1, -1 do
     local line = (records[k] or ''):match('^[^\n]*')
-    local finished = line:match('^..\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(%d+)')
+    local finished = line:match('^..\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(%d+)')
     if finished and tonumber(finished) >= completed_before then break end
     old = old + 1
   end
