@@ -2,6 +2,7 @@
 //! `sandbox/`.
 
 pub mod access;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -219,6 +219,8 @@ impl Role {
                 None,
             ));
         }
+        std::fs::create_dir_all(&config.data)
+            .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let sandbox = windlass_sandbox::start(windlass_sandbox::Config {
             journal: Some(config.data.join("sandbox.journal")),
             ..windlass_sandbox::Config::new(clock.clone(), 1)

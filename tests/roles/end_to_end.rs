@@ -43,6 +43,7 @@ fn three_processes_carry_jobs_of_the_door_and_of_a_schedule() {
         part.running.terminate();
         part.running.end().well();
     }
+    assert!(!site.place.data().exists(), "processes on servers need no folder");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::retry::Backoff;
 use crate::store::{Ask, Delivery, Store};
 
 /// Wall time that one ask waits in the store for work.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(10);
 /// Between two tries while the carrier is away.
 const AWAY: Backoff = Backoff { base_ms: 50, cap_ms: 5_000 };
 

@@ -20,7 +20,7 @@ use crate::retry::Backoff;
 use crate::store::StoreError;
 
 /// Seconds that one blocking call lasts: the price of an idle process is one command in each.
-const BLOCK_S: u64 = 1;
+const BLOCK_S: u64 = 2;
 /// Beyond its own end, when a blocking call is held to be lost with its connection.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Between two tries to connect.

@@ -4,7 +4,10 @@
 -- returns  how many; 0 when nothing is beyond the bounds
 -- O(500).
 local queue, jobs_max, completed_before, ended_before = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local q, pruned = of(queue), prune_done(of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6]), 1)
+local q = of(queue)
+local n = call('HMGET', q .. 'n', 'completed', 'dead', 'cancelled')
+if tonumber(n[1] or 0) + tonumber(n[2] or 0) + tonumber(n[3] or 0) == 0 then return 0 end
+local pruned = prune_done(q, jobs_max, tonumber(ARGV[6]), 1)
 
 -- Too old: the oldest stand at the end of the list.
 local old = 0
