@@ -70,12 +70,9 @@ local c = #ids
 if c == 0 then return { 'again', int(wall), now_text } end
 if took then took(c) end
 
-local token = call('INCR', P .. 'seq')
-if token == 1 then
-  token = wall
-  call('SET', P .. 'seq', int(wall))
-end
-token = int(token)
+-- At least the time: a server that forgot its last steps (a snapshot, a power cut, a failover) repeats no token.
+local token = int(math.max(wall, (call('GET', P .. 'seq') or 0) + 1))
+call('SET', P .. 'seq', token)
 -- The sentinel keeps `run` a hash table: as a listpack (up to 512 short fields) bulk lookups are quadratic.
 if call('EXISTS', q .. 'run') == 0 then call('HSET', q .. 'run', '', string.rep('-', 65)) end
 local hold = {}
@@ -90,6 +87,6 @@ bump(q, 'ready', -c)
 bump(q, 'running', c)
 bump(q, 'given', c)
 tell(queue, 'running', c, ids)
--- The baton: who got all that it wanted may have left some.
-if c == want and ready > c then wake(q) end
+-- The baton: what is left is for another, unless the gate holds it.
+if ready > c and room == want then wake(q) end
 return { token, int(wall), now_text, ids, records, tries }
