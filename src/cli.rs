@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::{Value, json};
 use windlass_engine::schedule::ScheduleProblems;
 
-use crate::config::{Config, ConfigProblems};
+use crate::config::{Config, ConfigProblems, WrongSetUp};
 use crate::demo::summary::Summary;
 use crate::demo::{self, Demo};
 use crate::telemetry;
@@ -18,12 +18,16 @@ pub mod api;
 mod bench;
 mod check;
 mod jobs;
+mod keys;
 mod local;
+mod migrate;
 mod sandbox;
+mod serve;
 pub mod table;
-mod up;
 
 use self::jobs::{Enqueue, Jobs, Said};
+pub use self::serve::Role;
+use self::serve::{Serving, Working};
 
 /// A job platform for the back office of a shop.
 #[derive(Debug, Parser)]
@@ -56,9 +60,20 @@ enum Command {
     /// Sends orders through the whole way against the sandbox, and compares the books at the end.
     Demo(Demo),
     /// Front door, worker and scheduler in one process.
-    Up,
+    Up(Working),
+    /// The front door alone.
+    Api(Serving),
+    /// A worker alone.
+    Worker(Working),
+    /// A scheduler alone.
+    Scheduler(Serving),
     /// Looks at configuration, stores and schedules, and tells everything that is wrong with them.
     Check,
+    /// Brings the ledger's schema to this build's.
+    Migrate,
+    /// The keys to the front door.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Hands in a job.
     Enqueue(Enqueue),
     /// Looks at jobs, and acts on them.
@@ -76,6 +91,9 @@ enum Command {
 /// faster.
 const BLOCKING_THREADS_MAX: usize = 8;
 
+/// More workers, not more threads, is how one grows beyond it.
+const WORKER_THREADS_MAX: usize = 4;
+
 /// What went wrong, by whose fault.
 enum Failure {
     /// 1: it did not work.
@@ -87,7 +105,7 @@ enum Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        if error.is::<ConfigProblems>() || error.is::<ScheduleProblems>() {
+        if error.is::<ConfigProblems>() || error.is::<ScheduleProblems>() || error.is::<WrongSetUp>() {
             return Self::Misused(format!("{error:#}"));
         }
         Self::Failed(error)
@@ -98,11 +116,44 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 pub fn run() -> ExitCode {
     // clap itself leaves with 2 on a wrong command line.
     let Cli { everywhere, command } = Cli::parse();
+    execute(everywhere, command)
+}
+
+/// A program that plays one role and has its options only.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct RoleProgram<A: Args> {
+    #[command(flatten)]
+    everywhere: Everywhere,
+    #[command(flatten)]
+    args: A,
+}
+
+/// As [`run`], for the programs of one role each; with [`Role::Up`] it is [`run`] itself.
+pub fn run_as(role: Role) -> ExitCode {
+    match role {
+        Role::Up => run(),
+        Role::Api => run_program("windlass-api", "The front door of Windlass.", Command::Api),
+        Role::Worker => run_program("windlass-worker", "A worker of Windlass.", Command::Worker),
+        Role::Scheduler => run_program("windlass-scheduler", "A scheduler of Windlass.", Command::Scheduler),
+    }
+}
+
+fn run_program<A: Args>(name: &'static str, about: &'static str, command: fn(A) -> Command) -> ExitCode {
+    let matches = RoleProgram::<A>::command().name(name).about(about).get_matches();
+    match RoleProgram::<A>::from_arg_matches(&matches) {
+        Ok(RoleProgram { everywhere, args }) => execute(everywhere, command(args)),
+        Err(error) => error.exit(),
+    }
+}
+
+fn execute(everywhere: Everywhere, command: Command) -> ExitCode {
     let json = everywhere.json;
     // Before any HTTP client is built: reqwest finds no provider by itself. None is installed yet to be kept.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(command.threads())
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build();
     let done = match runtime {
@@ -123,7 +174,7 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, Failure> {
     let config = everywhere.config(&command)?;
-    let quiet = !matches!(command, Command::Up | Command::Sandbox(_));
+    let quiet = command.role().is_none() && !matches!(command, Command::Sandbox(_));
     // A command that answers people says nothing beside it, unless asked to.
     let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
     let filter = if quiet && !asked { "off" } else { &config.log_filter };
@@ -131,11 +182,15 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
     match command {
         Command::Demo(demo) => {
             let show = if everywhere.json { show_json } else { show_text };
-            let summary = demo.run(config, everywhere.listen, show).await?;
+            let summary = match &everywhere.server {
+                Some(server) => demo.run_there(config, server, show).await?,
+                None => demo.run(config, everywhere.listen, show).await?,
+            };
             Ok(if summary.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Up => {
-            up::run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+        Command::Up(_) | Command::Api(_) | Command::Worker(_) | Command::Scheduler(_) => {
+            let role = command.role().unwrap_or(Role::Up);
+            role.run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Sandbox(alone) => {
             alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
@@ -145,9 +200,34 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
+        Command::Migrate => everywhere.say(migrate::run(&config).await?),
+        Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
+    }
+}
+
+impl Command {
+    /// None: it does one thing and ends.
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Up(_) => Some(Role::Up),
+            Self::Api(_) => Some(Role::Api),
+            Self::Worker(_) => Some(Role::Worker),
+            Self::Scheduler(_) => Some(Role::Scheduler),
+            _ => None,
+        }
+    }
+
+    /// Threads that run tasks: each has a heap of its own, and a worker waits for the outside more than it computes.
+    fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self.role() {
+            Some(Role::Scheduler) => 1,
+            Some(Role::Worker) => cores.min(WORKER_THREADS_MAX),
+            _ => cores,
+        }
     }
 }
 
@@ -163,9 +243,19 @@ impl Everywhere {
         if let Some(server) = &self.server {
             flags.push(("WINDLASS_SERVER", server.clone()));
         }
+        match command {
+            Command::Up(args) | Command::Worker(args) => flags.extend(args.flags()),
+            Command::Api(args) | Command::Scheduler(args) => flags.extend(args.flags()),
+            _ => {}
+        }
         if matches!(command, Command::Demo(_)) {
             let data = self.data.clone().or_else(|| std::env::var_os("WINDLASS_DATA").map(PathBuf::from));
-            flags.extend(demo::settings_of(&data.unwrap_or_else(|| PathBuf::from("./data"))));
+            let data = data.unwrap_or_else(|| PathBuf::from("./data"));
+            if self.server.is_some() {
+                flags.extend(demo::data_of_there(&data));
+            } else {
+                flags.extend(demo::settings_of(&data));
+            }
         }
         Ok(Config::load(&flags)?)
     }

@@ -8,22 +8,27 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-mod carrier;
+mod access;
 mod dotenv;
 mod environment;
 mod outside;
 mod problem;
+mod shop_time;
+mod stores;
 mod variables;
+mod weak;
+mod work;
 
-pub use carrier::StoreUrl;
+pub use access::{AccessKeys, SECRET_KEY_CHARS_MIN};
 pub use outside::{MailAccount, Outside, YlhAccount};
-pub use problem::{ConfigProblem, ConfigProblems};
+pub use problem::{ConfigProblem, ConfigProblems, WrongSetUp};
+pub use shop_time::ShopSpeed;
+pub use stores::{StoreUrl, shared};
 pub use variables::{Section, VARIABLES, Variable, env_example};
+pub use work::{SLOTS_MAX, Work};
 
 use environment::Environment;
-
-/// Jobs of one queue that one process runs at once, at most.
-pub const SLOTS_MAX: u32 = 1_024;
+use windlass_engine::Clock;
 
 /// The configuration of a process: complete and sound.
 #[derive(Clone, Debug)]
@@ -34,25 +39,37 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `WINDLASS_DATA`: the folder of the embedded files.
     pub data: PathBuf,
-    /// `QUEUE_URL`, or `CELERY_BROKER_URL`, or `REDIS_HOST`, `REDIS_PORT` and `REDIS_PASSWORD`: the carrier.
+    /// `WINDLASS_METRICS_LISTEN`: where metrics and health are told, where that is not where the role has it.
+    pub metrics_listen: Option<SocketAddr>,
+    /// `QUEUE_URL`, or `REDIS_HOST`, `REDIS_PORT`, `REDIS_DB` and `REDIS_PASSWORD`, or `CELERY_BROKER_URL`: the carrier.
     pub queue: StoreUrl,
+    /// `QUEUE_NAMESPACE`: what the carrier's keys begin with, where it is a Redis.
+    pub namespace: String,
     /// `DATABASE_URL`, or the parts `POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_DB`, `POSTGRES_USER` and
     /// `POSTGRES_PASSWORD` (also as `DB_HOST` and so on): the ledger.
     pub database: StoreUrl,
+    /// See [`AccessKeys`].
+    pub access: AccessKeys,
     /// `WINDLASS_SCHEDULES`: the folder of the schedules' files.
     pub schedules: PathBuf,
     /// `WINDLASS_SERVER`: the server that the command line asks, where it is not the one at `listen`.
     pub server: Option<String>,
     /// `WINDLASS_SHOP`: a TOML file of what the shop decides ([`windlass_jobs::Settings`]); None: its defaults.
     pub shop: Option<PathBuf>,
-    /// `WINDLASS_SLOTS`: jobs of each queue that this process runs at once, 1 to [`SLOTS_MAX`].
-    pub slots: u32,
+    /// `WINDLASS_SANDBOX`: the control port of a sandbox that runs already. None: whoever needs one starts it.
+    pub sandbox: Option<SocketAddr>,
+    /// See [`ShopSpeed`].
+    pub speed: Option<ShopSpeed>,
+    /// See [`Work`].
+    pub work: Work,
     /// `WINDLASS_LOG_FORMAT`.
     pub log_format: LogFormat,
     /// `WINDLASS_LOG`, or `RUST_LOG`: which lines are logged, a filter of `tracing-subscriber`.
     pub log_filter: String,
     /// The systems outside, each with its credentials or left to the sandbox.
     pub outside: Outside,
+    /// What works and is worth a word at the start.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,9 +112,14 @@ impl Config {
         let config = Self::from(&mut env);
         env.check_all_read();
         match config {
-            Some(config) if env.problems.is_empty() => Ok(config),
+            Some(config) if env.problems.is_empty() => Ok(Self { warnings: env.warnings, ..config }),
             _ => Err(ConfigProblems(env.problems)),
         }
+    }
+
+    /// The shop's clock.
+    pub fn clock(&self) -> Clock {
+        self.speed.map_or_else(Clock::system, ShopSpeed::clock)
     }
 
     fn from(env: &mut Environment) -> Option<Self> {
@@ -105,17 +127,30 @@ impl Config {
             env.one_of("WINDLASS_ENV", &[("development", Env::Development), ("production", Env::Production)]);
         let mode = mode.unwrap_or_default();
         let data = folder(env, "WINDLASS_DATA", "./data");
-        let queue = carrier::queue(env, &data);
-        let database = carrier::database(env, &data);
+        let queue = stores::queue(env, &data, mode);
+        let namespace = stores::namespace(env);
+        let database = stores::database(env, &data, mode);
         let embedded = [&queue, &database].into_iter().flatten().any(|url| url.is_within(&data));
         if mode == Env::Production && embedded && !env.has("WINDLASS_DATA") {
             env.problem("WINDLASS_DATA", "production names the folder of its data; there is no default");
         }
+        if mode == Env::Production
+            && [&queue, &database].into_iter().flatten().any(|url| url.path().is_some())
+        {
+            env.warning(
+                "the stores are SQLite files: that serves one process, `windlass up`, and no second one",
+            );
+        }
         let listen = env.parsed("WINDLASS_LISTEN", "an address and port, such as 127.0.0.1:8080");
+        let metrics_listen =
+            env.parsed("WINDLASS_METRICS_LISTEN", "an address and port, such as 127.0.0.1:9101");
+        let access = AccessKeys::read(env, mode);
         let schedules = folder(env, "WINDLASS_SCHEDULES", "./schedules");
         let server = env.text("WINDLASS_SERVER");
         let shop = env.text("WINDLASS_SHOP").map(PathBuf::from);
-        let slots = slots(env);
+        let sandbox = sandbox(env, mode);
+        let speed = ShopSpeed::read(env, mode);
+        let work = Work::read(env);
         let log_format = env.one_of(
             "WINDLASS_LOG_FORMAT",
             &[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
@@ -126,15 +161,21 @@ impl Config {
             env: mode,
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             data,
+            metrics_listen,
             queue: queue?,
+            namespace,
             database: database?,
+            access,
             schedules,
             shop,
             server,
-            slots,
+            sandbox,
+            speed,
+            work,
             log_format: log_format.unwrap_or_default(),
             log_filter,
             outside,
+            warnings: Vec::new(),
         })
     }
 }
@@ -143,13 +184,19 @@ fn folder(env: &mut Environment, name: &str, default: &str) -> PathBuf {
     PathBuf::from(env.text(name).unwrap_or_else(|| default.to_owned()))
 }
 
-fn slots(env: &mut Environment) -> u32 {
-    const DEFAULT: u32 = 32;
-    let slots = env.parsed("WINDLASS_SLOTS", "a whole number").unwrap_or(DEFAULT);
-    if !(1..=SLOTS_MAX).contains(&slots) {
-        env.problem("WINDLASS_SLOTS", format!("{slots} is not from 1 to {SLOTS_MAX}"));
+fn sandbox(env: &mut Environment, mode: Env) -> Option<SocketAddr> {
+    let text = env.text("WINDLASS_SANDBOX")?;
+    if mode == Env::Production {
+        env.problem("WINDLASS_SANDBOX", "production has no sandbox");
     }
-    slots
+    let address = text.strip_prefix("http://").unwrap_or(&text).trim_end_matches('/').parse().ok();
+    if address.is_none() {
+        env.problem(
+            "WINDLASS_SANDBOX",
+            format!("\"{text}\" is not an address such as http://127.0.0.1:9400"),
+        );
+    }
+    address
 }
 
 fn log_filter(env: &mut Environment) -> String {

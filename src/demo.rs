@@ -9,7 +9,9 @@ mod notebook;
 mod progress;
 mod shop_time;
 mod shopper;
+mod standing;
 pub mod summary;
+mod there;
 mod verdict;
 
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tokio::net::TcpListener;
+use windlass_engine::Clock;
 use windlass_jobs::Settings;
 use windlass_sandbox::{Faults, Pace, Sandbox};
 
@@ -32,7 +35,9 @@ use crate::telemetry::Metrics;
 use self::input::Input;
 use self::notebook::Notebook;
 use self::shop_time::ShopTime;
+use self::standing::Desks;
 use self::summary::Summary;
+use self::verdict::Beginning;
 
 /// Seconds of the shop's time that pass in one of the wall's.
 const SPEED_DEFAULT: f64 = 3_600.0;
@@ -59,9 +64,19 @@ pub struct Demo {
     /// Orders, delays and faults follow from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Seconds of the shop's time that pass in one real second.
-    #[arg(long, default_value_t = SPEED_DEFAULT)]
-    speed: f64,
+    /// Seconds of the shop's time that pass in one real second [default: 3600; with --server, what WINDLASS_SPEED
+    /// says].
+    #[arg(long)]
+    speed: Option<f64>,
+    /// Nothing moved for so many real seconds: what is not over by then is stuck.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    give_up_after: u64,
+    /// With --server: the control port of the sandbox that the server uses [default: the demo starts one].
+    #[arg(long, value_name = "URL", conflicts_with = "faults")]
+    sandbox: Option<String>,
+    /// With --server: the control port of the sandbox that the demo starts.
+    #[arg(long, value_name = "PORT", default_value_t = 9400)]
+    sandbox_port: u16,
     /// End when all orders have; otherwise everything stays up.
     #[arg(long)]
     exit: bool,
@@ -71,7 +86,7 @@ pub struct Demo {
 struct Stage {
     platform: Platform,
     sandbox: Sandbox,
-    api: Api,
+    desks: Desks,
     door: String,
 }
 
@@ -86,39 +101,44 @@ impl Demo {
         listen: Option<SocketAddr>,
         show: fn(&Summary),
     ) -> anyhow::Result<Summary> {
-        anyhow::ensure!(
-            self.speed.is_finite() && (1.0..=100_000.0).contains(&self.speed),
-            "--speed is a number from 1 to 100000"
-        );
+        let speed = self.speed.unwrap_or(SPEED_DEFAULT);
+        anyhow::ensure!((1.0..=100_000.0).contains(&speed), "--speed is a number from 1 to 100000");
         anyhow::ensure!(self.count > 0, "--count is at least 1");
+        anyhow::ensure!(
+            self.sandbox.is_none(),
+            "--sandbox goes with --server: without it the demo has its own"
+        );
         std::fs::create_dir_all(&config.data).with_context(|| {
             format!("cannot make the data folder {}: choose another with --data", config.data.display())
         })?;
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let mut notebook = Notebook::open(&config.data, &self)?;
-        let input = self.input(&notebook)?;
+        let input = self.input(&notebook.run())?;
         notebook.begin()?;
         tell_rejected(&input, &config.data)?;
         let shop_time = ShopTime::of(&config.data);
-        let clock = shop_time.clock(self.speed)?;
+        let clock = shop_time.clock(speed)?;
         let metrics = Metrics::install(&clock)?;
         let listener = listen_on(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
         let door = format!("http://{}", listener.local_addr()?);
 
         let stores = Stores::open(&config, &clock).await?;
-        let sandbox = self.sandbox(&config, clock.clone()).await?;
+        let sandbox = self.start_sandbox(&config, clock.clone(), None, NO_ANSWER).await?;
         let accounts = Accounts::with_sandbox(nobody_real(), sandbox.addresses(), PATIENCE);
         let platform = Platform::new(&config, stores, accounts, demo_settings())?;
         let schedules = schedules(&config.schedules)?;
         call_back_to(&sandbox, &door);
-        let stage = Stage { platform, sandbox, api: Api::new(&door)?, door };
+        let desks = Desks { shop: Api::new(&door)?, sandbox: Api::new(&sandbox.addresses().control)? };
+        let stage = Stage { platform, sandbox, desks, door };
         eprintln!("{}  front door {}", notebook.words(), stage.door);
 
         let keeping = tokio::spawn(shop_time.keep(clock, lifecycle.stop.clone()));
-        let roles = Roles { door: Some(listener), worker: true, scheduler: Some(schedules) };
+        let roles =
+            Roles { door: Some(listener), worker: true, scheduler: Some(schedules), ..Roles::default() };
         let working = stage.platform.run(roles, metrics, lifecycle.clone());
         tokio::pin!(working);
-        let shopping = stage.shop(input);
+        let began = Beginning::default();
+        let shopping = self.shop(&stage.desks, input, &began, &stage.platform.clock);
         let summary = tokio::select! {
             summary = shopping => summary?,
             ended = &mut working => {
@@ -139,18 +159,27 @@ impl Demo {
         Ok(summary)
     }
 
-    fn input(&self, notebook: &Notebook) -> anyhow::Result<Input> {
+    /// `run` sets the numbers of orders that are made up apart from those of other demos.
+    fn input(&self, run: &str) -> anyhow::Result<Input> {
         match &self.orders {
             Some(path) => input::read(path, self.count),
-            None => Ok(input::generate(self.count, self.seed, &notebook.run())),
+            None => Ok(input::generate(self.count, self.seed, run)),
         }
     }
 
-    async fn sandbox(&self, config: &Config, clock: windlass_engine::Clock) -> anyhow::Result<Sandbox> {
+    /// On ports of its own choice, or from `base_port` on.
+    async fn start_sandbox(
+        &self,
+        config: &Config,
+        clock: Clock,
+        base_port: Option<u16>,
+        no_answer: Duration,
+    ) -> anyhow::Result<Sandbox> {
         windlass_sandbox::start(windlass_sandbox::Config {
             faults: self.faults,
             journal: Some(config.data.join("sandbox.journal")),
-            no_answer: NO_ANSWER,
+            base_port,
+            no_answer,
             pace: Pace {
                 haier_token: TOKENS_LIVE,
                 ylh_token: TOKENS_LIVE,
@@ -161,21 +190,26 @@ impl Demo {
         })
         .await
     }
-}
 
-impl Stage {
     /// Sends all orders through and waits for the end of the last.
-    async fn shop(&self, mut input: Input) -> anyhow::Result<Summary> {
-        let began = self.platform.clock.wall();
+    async fn shop(
+        &self,
+        desks: &Desks,
+        mut input: Input,
+        began: &Beginning,
+        clock: &Clock,
+    ) -> anyhow::Result<Summary> {
+        let from = clock.wall();
         let baskets = std::mem::take(&mut input.baskets);
         let bars = progress::Bars::new(baskets.len() as u64);
-        let sending = shopper::send_all(&self.api, self.sandbox.addresses(), baskets, &bars);
-        let watching = verdict::until_over(&self.platform, &self.sandbox, &bars);
+        let sending = shopper::send_all(&desks.shop, &desks.sandbox, baskets, &bars);
+        let still_max = Duration::from_secs(self.give_up_after.max(1));
+        let watching = verdict::until_over(desks, began, clock, still_max, &bars);
         let (sent, over) = tokio::join!(sending, watching);
         bars.clear();
         let rejected = sent?;
-        let seconds = self.platform.clock.wall().since(began).as_secs_f64();
-        verdict::summary(&self.platform, &self.sandbox, &input, over?, rejected, seconds).await
+        let seconds = clock.wall().since(from).as_secs_f64();
+        verdict::summary(desks, began, &input, over?, rejected, seconds).await
     }
 }
 
@@ -197,6 +231,11 @@ fn tell_rejected(input: &Input, data: &Path) -> anyhow::Result<()> {
         path.display()
     );
     Ok(())
+}
+
+/// Where a demo keeps what it needs of one that sends its orders to a server.
+pub fn data_of_there(data: &Path) -> [(&'static str, String); 1] {
+    [("WINDLASS_DATA", data.join("demo-server").display().to_string())]
 }
 
 /// The demo keeps its files apart from those of `windlass up`, and knows no other stores.

@@ -17,11 +17,15 @@ use windlass_engine::{Clock, Store};
 use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
 
+pub use self::caller::Access;
+use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
+use crate::health::Pulses;
 
 pub mod body;
 pub mod business;
+pub mod caller;
 pub mod enqueue;
 pub mod found;
 pub mod health;
@@ -42,9 +46,15 @@ pub struct FrontDoor {
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
     pub clock: Clock,
+    /// Who may call.
+    pub access: Access,
     pub limits: Limits,
     /// The metrics registry as text.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: metrics::Render,
+    /// Metrics are told here, and not at a port of their own.
+    pub tells_metrics: bool,
+    /// What else runs in this process, for its health.
+    pub pulses: Pulses,
     /// Cancelled when the process stops: long waits end, and the door says that it is not ready.
     pub closing: CancellationToken,
 }
@@ -92,10 +102,10 @@ impl FrontDoor {
     }
 
     /// Notes in the audit log what somebody did by hand. What was done stays done when that fails.
-    async fn record(&self, what: &str, about: &str, detail: &str) {
+    async fn record(&self, caller: &Caller, what: &str, about: &str, detail: &str) {
         let noted = async {
             let mut tx = self.ledger.begin().await?;
-            tx.audit("api", what, about, detail).await?;
+            tx.audit(&caller.who(), what, about, detail).await?;
             tx.commit().await
         };
         if let Err(error) = noted.await {
@@ -141,16 +151,23 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
+        .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics::scrape))
-        .route_layer(from_fn_with_state(limits.request_timeout, request::within));
+        .route_layer(from_fn_with_state(door.clone(), caller::admit));
+    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
+        if door.tells_metrics {
+            Router::new().route("/metrics", get(metrics::scrape))
+        } else {
+            Router::new()
+        },
+    );
+    let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
     // May take longer: one waits for a job's end, the other brings ten thousand.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
     let callbacks = Router::new()
         .route("/callbacks/ylh", post(business::ylh))

@@ -1,6 +1,7 @@
 //! The world outside that a process deals with: real accounts where they are set, the sandbox for the rest.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use windlass_jobs::mini_program::MiniProgramSettings;
@@ -57,6 +58,11 @@ impl Accounts {
             mail: outside.mail.unwrap_or_else(|| sandbox.mail()),
         }
     }
+}
+
+/// Where the systems of a sandbox are that somebody else runs.
+pub fn sandbox_at(control: SocketAddr) -> Addresses {
+    Addresses::beside(control)
 }
 
 /// Tells the sandbox where the front door is.

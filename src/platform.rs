@@ -27,16 +27,18 @@ use windlass_jobs::suppliers::haier::Haier;
 use windlass_jobs::suppliers::ylh::Ylh;
 use windlass_jobs::token::Tokens;
 
-use crate::config::Config;
-use crate::front_door::{self, FrontDoor, Kinds, Limits};
+use crate::config::{Config, Work, WrongSetUp};
+use crate::front_door::{self, Access, FrontDoor, Kinds, Limits};
+use crate::health::{Health, Pulses};
 use crate::lifecycle::Lifecycle;
+use crate::monitoring::{self, Monitored};
 use crate::outside::Accounts;
 use crate::telemetry::Metrics;
 
 mod accept;
 mod stores;
 
-pub use stores::{BACKLOG_MAX, Stores};
+pub use stores::{BACKLOG_MAX, Carrier, Stores};
 
 /// What this build calls itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,14 +48,20 @@ pub struct Platform {
     pub clock: Clock,
     pub store: Arc<dyn Store>,
     pub ledger: Ledger,
-    pub shop: Arc<Shop>,
+    /// None: this process calls nobody outside and takes no callbacks.
+    shop: Option<Arc<Shop>>,
     pub table: Arc<JobTable<Shop>>,
-    slots: u32,
+    queues: Vec<(String, u32)>,
 }
 
 /// What a process does beside keeping its stores open.
+#[derive(Default)]
 pub struct Roles {
     pub door: Option<TcpListener>,
+    /// Who may use the door.
+    pub access: Access,
+    /// A port for metrics and health alone.
+    pub monitors: Option<TcpListener>,
     pub worker: bool,
     /// Runs these schedules.
     pub scheduler: Option<Schedules>,
@@ -70,16 +78,19 @@ impl Platform {
         accounts: Accounts,
         settings: Settings,
     ) -> anyhow::Result<Self> {
+        let shop = shop(accounts, settings, &stores.ledger, &stores.clock)?;
+        let platform = Self::without_shop(config, stores)?;
+        Ok(Self { shop: Some(Arc::new(shop)), ..platform })
+    }
+
+    /// For a process that only hands jobs over: no client is made.
+    ///
+    /// # Errors
+    /// When the configuration names a queue that is not there.
+    pub fn without_shop(config: &Config, stores: Stores) -> anyhow::Result<Self> {
         let Stores { clock, store, ledger } = stores;
-        let shop = shop(accounts, settings, &ledger, &clock)?;
-        Ok(Self {
-            clock,
-            store,
-            ledger,
-            shop: Arc::new(shop),
-            table: Arc::new(JobTable::new(JOBS)),
-            slots: config.slots,
-        })
+        let queues = queues_of(&config.work)?;
+        Ok(Self { clock, store, ledger, shop: None, table: Arc::new(JobTable::new(JOBS)), queues })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -87,7 +98,7 @@ impl Platform {
     /// # Errors
     /// When the front door cannot go on.
     pub async fn run(&self, roles: Roles, metrics: Metrics, lifecycle: Lifecycle) -> anyhow::Result<()> {
-        let mut parts = JoinSet::new();
+        let (mut parts, mut monitored) = (JoinSet::new(), false);
         // The relay outlives the workers: what they put into the outbox while they drain still goes out.
         let drained = CancellationToken::new();
         let relay = Relay::new(self.ledger.clone(), self.store.clone(), RelaySettings::default());
@@ -97,14 +108,13 @@ impl Platform {
             keeping.await;
             Ok(())
         });
-        if let Some(listener) = roles.door {
-            parts.spawn(front_door::serve(listener, self.door(metrics, lifecycle.stop.clone())?));
-        }
+        let mut pulses = Pulses::default();
         if roles.worker {
-            let workers = self.workers();
+            let workers = self.workers()?;
             let Lifecycle { stop, hurry } = lifecycle.clone();
+            let pulse = pulses.worker.insert(Default::default()).clone();
             parts.spawn(async move {
-                workers.run(stop, hurry).await;
+                workers.run_watched(stop, hurry, pulse).await;
                 Ok(())
             });
         }
@@ -115,11 +125,33 @@ impl Platform {
                 table: self.table.clone(),
             });
             let scheduler = Scheduler::new(self.store.clone(), accept, &schedules, self.clock.clone());
+            pulses.scheduler = Some(scheduler.pulse());
             let stop = lifecycle.stop.clone();
             parts.spawn(async move {
                 scheduler.run(stop).await;
                 Ok(())
             });
+        }
+        let render: front_door::metrics::Render = Arc::new(move || metrics.render());
+        if let Some(listener) = roles.monitors {
+            let health = Health {
+                store: self.store.clone(),
+                ledger: self.ledger.clone(),
+                clock: self.clock.clone(),
+                pulses: pulses.clone(),
+                closing: lifecycle.stop.clone(),
+            };
+            let books = roles.door.is_some();
+            parts.spawn(monitoring::serve(listener, Monitored { health, metrics: render.clone(), books }));
+            monitored = true;
+        }
+        if let Some(listener) = roles.door {
+            let door = FrontDoor {
+                access: roles.access,
+                tells_metrics: !monitored,
+                ..self.door(render, pulses, lifecycle.stop.clone())?
+            };
+            parts.spawn(front_door::serve(listener, door));
         }
         let mut ended = Ok(());
         while let Some(part) = parts.join_next().await {
@@ -134,28 +166,36 @@ impl Platform {
         ended
     }
 
-    fn door(&self, metrics: Metrics, closing: CancellationToken) -> anyhow::Result<FrontDoor> {
+    fn door(
+        &self,
+        metrics: front_door::metrics::Render,
+        pulses: Pulses,
+        closing: CancellationToken,
+    ) -> anyhow::Result<FrontDoor> {
         Ok(FrontDoor {
             store: self.store.clone(),
             ledger: self.ledger.clone(),
-            shop: self.shop.clone(),
+            shop: self.shop.clone().context("the front door needs a shop")?,
             kinds: Kinds::of(&self.table)?,
             queues: Default::default(),
             clock: self.clock.clone(),
             limits: Limits::default(),
-            metrics: Arc::new(move || metrics.render()),
+            metrics,
+            access: Access::Open,
+            tells_metrics: true,
+            pulses,
             closing,
         })
     }
 
-    fn workers(&self) -> Workers<Shop> {
-        Workers {
+    fn workers(&self) -> anyhow::Result<Workers<Shop>> {
+        Ok(Workers {
             store: self.store.clone(),
             clock: self.clock.clone(),
             table: self.table.clone(),
-            context: self.shop.clone(),
+            context: self.shop.clone().context("a worker needs a shop")?,
             settings: WorkerSettings {
-                queues: self.table.queues().into_iter().map(|queue| (queue.to_owned(), self.slots)).collect(),
+                queues: self.queues.clone(),
                 lease: WorkerSettings::LEASE_DEFAULT,
                 drain_max: WorkerSettings::DRAIN_MAX_DEFAULT,
                 retention: RETENTION,
@@ -163,7 +203,7 @@ impl Platform {
             on_ended: Some(self.tell_outbox()),
             host: host_name(),
             version: VERSION.to_owned(),
-        }
+        })
     }
 
     /// Tells the outbox of jobs that ended: it keeps what may still be wanted.
@@ -182,6 +222,29 @@ impl Platform {
             });
         })
     }
+}
+
+/// The queues that a worker takes from, each with its slots: those that are named, or all.
+///
+/// # Errors
+/// When there is no queue of a name, with those that there are.
+pub fn queues_of(work: &Work) -> Result<Vec<(String, u32)>, WrongSetUp> {
+    let table = JobTable::new(JOBS);
+    let known = table.queues();
+    if work.queues.is_empty() {
+        return Ok(known.into_iter().map(|queue| (queue.to_owned(), work.slots)).collect());
+    }
+    let unknown: Vec<_> =
+        work.queues.iter().map(|(name, _)| name.as_str()).filter(|name| !known.contains(name)).collect();
+    if !unknown.is_empty() {
+        let known: Vec<_> = known.into_iter().collect();
+        return Err(WrongSetUp(format!(
+            "there is no queue called {}: --queues (WINDLASS_QUEUES) names some of {}",
+            unknown.join(", "),
+            known.join(", ")
+        )));
+    }
+    Ok(work.queues.iter().map(|(name, slots)| (name.clone(), slots.unwrap_or(work.slots))).collect())
 }
 
 /// How long finished jobs stay in the carrier. Completed ones stay far longer than the outbox's sweep takes to

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use tempfile::TempDir;
-use windlass::config::{Config, ConfigProblems, Env, LogFormat, VARIABLES, env_example};
+use windlass::config::{Config, ConfigProblems, Env, LogFormat, StoreUrl, VARIABLES, env_example};
 use windlass_jobs::notifications::mail::MailTls;
 
 /// Reads the variables over a `.env` of the given text.
@@ -41,6 +41,7 @@ fn production() -> Vec<(&'static str, &'static str)> {
     let mut variables = vec![
         ("WINDLASS_ENV", "production"),
         ("WINDLASS_DATA", "/srv/windlass"),
+        ("SECRET_KEY", "k3y-0123456789-abcdefghijklmnopqrstuv"),
         ("YLH_CLIENT_ID", "open_api_shop"),
         ("YLH_CLIENT_PASSWORD", "s3cr3t-ylh-client"),
         ("YLH_USERNAME", "shop"),
@@ -69,7 +70,7 @@ fn nothing_set_is_development_with_the_sandbox() {
     assert_eq!((config.env, config.listen.to_string().as_str()), (Env::Development, "127.0.0.1:8080"));
     assert_eq!(config.queue.to_string(), "sqlite:./data/queue.db");
     assert_eq!(config.database.to_string(), "sqlite:./data/ledger.db");
-    assert_eq!((config.slots, config.log_format), (32, LogFormat::Auto));
+    assert_eq!((config.work.slots, config.log_format), (32, LogFormat::Auto));
     let outside = config.outside;
     assert!(outside.haier.is_none() && outside.ylh.is_none() && outside.wechat_pay.is_none());
     assert!(outside.mini_program.is_none() && outside.mail.is_none());
@@ -79,8 +80,8 @@ fn nothing_set_is_development_with_the_sandbox() {
 fn the_environment_wins_over_the_file_and_nothing_is_not_set() {
     let dotenv = "WINDLASS_DATA=/srv/a\nWINDLASS_SLOTS=5\nWINDLASS_LISTEN=\nDJANGO_DEBUG=1\n";
     let config = read(dotenv, &[("WINDLASS_DATA", "/srv/b")]).unwrap();
-    assert_eq!((config.data.to_str(), config.slots), (Some("/srv/b"), 5));
-    assert_eq!(config.queue.path(), Path::new("/srv/b/queue.db"));
+    assert_eq!((config.data.to_str(), config.work.slots), (Some("/srv/b"), 5));
+    assert_eq!(config.queue.path(), Some(Path::new("/srv/b/queue.db")));
     assert_eq!(config.listen.port(), 8080);
 }
 
@@ -93,7 +94,7 @@ fn complete_production_starts_and_shows_no_secret() {
     let mail = &config.outside.mail.as_ref().unwrap().settings;
     assert_eq!((mail.port, mail.tls), (587, MailTls::StartTls));
     let shown = format!("{config:?}");
-    for secret in ["s3cr3t", "p4ss", "BEGIN PRIVATE", "0f1e2d3c", "ghijklmnopqrstuv"] {
+    for secret in ["s3cr3t", "p4ss", "BEGIN PRIVATE", "0f1e2d3c", "ghijklmnopqrstuv", "k3y-"] {
         assert!(!shown.contains(secret), "{secret} shows in {shown}");
     }
 }
@@ -102,9 +103,15 @@ fn complete_production_starts_and_shows_no_secret() {
 fn empty_production_tells_everything_that_is_missing_at_once() {
     let problems = read("", &[("WINDLASS_ENV", "production")]).unwrap_err();
     let text = problems.to_string();
-    assert!(text.starts_with("6 problems in the configuration:\n  WINDLASS_DATA: "), "{text}");
-    let names =
-        ["HAIER_CLIENT_SECRET", "YLH_CALLBACK_SECRET", "WECHAT_PAY_APIV3_KEY", "WECHAT_SECRET", "EMAIL_HOST"];
+    assert!(text.starts_with("7 problems in the configuration:\n  WINDLASS_DATA: "), "{text}");
+    let names = [
+        "SECRET_KEY",
+        "HAIER_CLIENT_SECRET",
+        "YLH_CALLBACK_SECRET",
+        "WECHAT_PAY_APIV3_KEY",
+        "WECHAT_SECRET",
+        "EMAIL_HOST",
+    ];
     for name in names {
         assert!(text.contains(name), "{name} is not in {text}");
     }
@@ -169,25 +176,134 @@ fn every_value_that_cannot_be_read_is_told_once_and_all_at_once() {
     }
 }
 
+/// The carrier or the ledger that the variables give, as it is connected to.
+fn store(variables: &[(&str, &str)], which: fn(&Config) -> &StoreUrl) -> String {
+    let config = read("", variables).unwrap_or_else(|problems| panic!("{variables:?}: {problems}"));
+    which(&config).to_connect().expose().to_owned()
+}
+
 #[test]
-fn a_store_that_this_build_does_not_have_is_refused_without_its_password() {
-    for (name, url) in [
-        ("QUEUE_URL", "redis://:hunter2@redis:6379/0"),
-        ("CELERY_BROKER_URL", "redis://:hunter2@redis:6379/0"),
-        ("DATABASE_URL", "postgres://shop:hunter2@db/shop"),
-        ("REDIS_HOST", "redis"),
-        ("DB_HOST", "db"),
+fn the_carrier_is_found_under_every_name_of_it() {
+    let queue = |variables: &[(&str, &str)]| store(variables, |config| &config.queue);
+    let parts =
+        [("REDIS_HOST", "redis"), ("REDIS_PASSWORD", "p@ss/#w"), ("REDIS_PORT", "6380"), ("REDIS_DB", "2")];
+    let broker = ("CELERY_BROKER_URL", "redis://broker:6379/1");
+    assert_eq!(queue(&[("QUEUE_URL", "rediss://u:p@r:6379/1"), broker, parts[0]]), "rediss://u:p@r:6379/1");
+    assert_eq!(queue(&parts), "redis://:p%40ss%2F%23w@redis:6380/2");
+    assert_eq!(queue(&[("REDIS_HOST", "::1"), broker]), "redis://[::1]:6379/0");
+    assert_eq!(queue(&[broker]), "redis://broker:6379/1");
+    // Another make of broker says nothing of where our queue is.
+    assert_eq!(queue(&[("CELERY_BROKER_URL", "amqp://guest@rabbit//")]), "sqlite:./data/queue.db");
+    assert_eq!(queue(&[("QUEUE_URL", "sqlite:///srv/q.db")]), "sqlite:/srv/q.db");
+}
+
+#[test]
+fn the_ledger_is_found_under_every_name_of_it() {
+    let database = |variables: &[(&str, &str)]| store(variables, |config| &config.database);
+    let parts = [("POSTGRES_DB", "shop"), ("POSTGRES_USER", "django"), ("POSTGRES_PASSWORD", "p@ss:w")];
+    assert_eq!(
+        database(&[("DB_HOST", "db"), parts[0], parts[1], parts[2]]),
+        "postgres://django:p%40ss%3Aw@db:5432/shop"
+    );
+    assert_eq!(database(&[("DATABASE_URL", "postgresql://u@h/d"), ("DB_HOST", "x")]), "postgresql://u@h/d");
+    assert_eq!(at_fault(&parts), ["POSTGRES_HOST"]);
+    assert_eq!(at_fault(&[("DB_HOST", "db")]), ["POSTGRES_DB, POSTGRES_USER"]);
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_its_password() {
+    for (name, bad) in [
+        ("QUEUE_URL", "queue.db"),
+        ("QUEUE_URL", "sqlite:"),
+        ("QUEUE_URL", "sqlite:a?mode=ro"),
+        ("QUEUE_URL", "mysql://u:hunter2@h/d"),
+        ("QUEUE_URL", "postgres://u:hunter2@h/d"),
+        ("QUEUE_URL", "redis://:hunter2"),
+        ("QUEUE_URL", "redis://:hun#hunter2@h/0"),
+        ("DATABASE_URL", "redis://:hunter2@h/0"),
+        ("DATABASE_URL", "postgres://u:hunter2@h:port/d"),
+        ("CELERY_BROKER_URL", "redis://:hunter2@:0"),
+        ("REDIS_HOST", "hunter2@redis/0"),
+        ("REDIS_PORT", "65536"),
+        ("REDIS_DB", "many"),
+        ("QUEUE_NAMESPACE", "Shop:1"),
     ] {
-        let problems = read("", &[(name, url)]).unwrap_err();
-        let text = problems.to_string();
-        assert_eq!(problems.0.len(), 1, "{text}");
-        assert!(text.contains("not in this build yet") && !text.contains("hunter2"), "{text}");
+        let problems = read("", &[(name, bad)]).unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{bad}: {problems}");
+        assert_eq!(problems.0[0].variable, name);
+        assert!(name == "REDIS_HOST" || !problems.to_string().contains("hunter2"), "{problems}");
     }
-    for bad in ["queue.db", "sqlite:", "sqlite:a?mode=ro", "mysql://x"] {
-        assert_eq!(at_fault(&[("QUEUE_URL", bad)]), ["QUEUE_URL"], "{bad}");
+}
+
+#[test]
+fn a_password_of_a_store_is_shown_nowhere() {
+    let config = read(
+        "",
+        &[
+            ("QUEUE_URL", "redis://shop:hunter2@r:6379/0"),
+            ("DB_HOST", "db"),
+            ("DB_NAME", "d"),
+            ("DB_USER", "u"),
+            ("DB_PASSWORD", "hunter2"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.queue.to_string(), "redis://shop@r:6379/0");
+    assert_eq!(config.database.to_string(), "postgres://u@db:5432/d");
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn production_refuses_weak_stores_and_a_weak_key_all_at_once() {
+    let mut variables = production();
+    variables.extend([
+        ("QUEUE_URL", "redis://:changeme@redis:6379/0"),
+        ("DATABASE_URL", "postgres://shop:password@db/shop"),
+        ("SECRET_KEY", "too short to be one"),
+        ("WINDLASS_SANDBOX", "http://127.0.0.1:9400"),
+        ("WINDLASS_SPEED", "60"),
+        ("WINDLASS_SPEED_SINCE", "2026-01-01T00:00:00Z"),
+    ]);
+    let names = ["QUEUE_URL", "DATABASE_URL", "SECRET_KEY", "WINDLASS_SANDBOX", "WINDLASS_SPEED"];
+    assert_eq!(at_fault(&variables), names);
+    let development: Vec<_> = variables.into_iter().filter(|(name, _)| *name != "WINDLASS_ENV").collect();
+    assert!(read("", &development).is_ok());
+}
+
+#[test]
+fn production_says_a_word_about_files_and_open_servers() {
+    let warnings = |more: &[(&'static str, &'static str)]| {
+        read("", &[production().as_slice(), more].concat()).unwrap().warnings
+    };
+    assert!(warnings(&[])[0].contains("windlass up"));
+    let servers = [("QUEUE_URL", "redis://redis:6379/0"), ("DATABASE_URL", "postgres://shop:r4nd0m@db/shop")];
+    assert!(warnings(&servers)[0].contains("QUEUE_URL") && warnings(&servers).len() == 1);
+    let near = [("QUEUE_URL", "redis://127.0.0.1:6379/0"), servers[1]];
+    assert_eq!(warnings(&near), [""; 0]);
+}
+
+#[test]
+fn queues_are_named_with_or_without_slots() {
+    let work = |queues| read("", &[("WINDLASS_QUEUES", queues), ("WINDLASS_SLOTS", "8")]).unwrap().work;
+    assert_eq!(work("orders, haier=4,").queues, [("orders".to_owned(), None), ("haier".to_owned(), Some(4))]);
+    for bad in ["orders=0", "orders=many", "orders,orders=3", "orders=2000"] {
+        assert_eq!(at_fault(&[("WINDLASS_QUEUES", bad)]), ["WINDLASS_QUEUES"], "{bad}");
     }
-    let config = read("", &[("QUEUE_URL", "sqlite:///srv/q.db"), ("DATABASE_URL", "sqlite:l.db")]).unwrap();
-    assert_eq!((config.queue.path(), config.database.path()), (Path::new("/srv/q.db"), Path::new("l.db")));
+}
+
+#[test]
+fn a_faster_shop_says_since_when() {
+    assert_eq!(at_fault(&[("WINDLASS_SPEED", "60")]), ["WINDLASS_SPEED_SINCE"]);
+    let at = |since: &str| [("WINDLASS_SPEED", "60".to_owned()), ("WINDLASS_SPEED_SINCE", since.to_owned())];
+    let read = |since: &str| {
+        let variables = at(since);
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        read("", &variables)
+    };
+    for bad in ["yesterday", "2999-01-01T00:00:00Z"] {
+        assert_eq!(read(bad).unwrap_err().0[0].variable, "WINDLASS_SPEED_SINCE", "{bad}");
+    }
+    assert_eq!(read("2026-01-01T00:00:00Z").unwrap().clock().speed(), 60.0);
 }
 
 #[test]
@@ -251,7 +367,13 @@ fn the_defaults_that_env_example_shows_are_those_that_hold() {
 
 #[test]
 fn every_variable_is_documented_on_a_field() {
-    let code = concat!(include_str!("../src/config.rs"), include_str!("../src/config/outside.rs"));
+    let code = concat!(
+        include_str!("../src/config.rs"),
+        include_str!("../src/config/access.rs"),
+        include_str!("../src/config/outside.rs"),
+        include_str!("../src/config/shop_time.rs"),
+        include_str!("../src/config/work.rs"),
+    );
     let docs: String = code.lines().filter(|line| line.trim_start().starts_with("///")).collect();
     for variable in VARIABLES {
         assert!(docs.contains(&format!("`{}`", variable.name)), "{} is on no field", variable.name);

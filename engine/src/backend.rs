@@ -30,6 +30,7 @@ pub(crate) use acker::Acks;
 pub(crate) use held::{Hands, Lost};
 
 use crate::clock::Clock;
+use crate::pulse::FetchPulse;
 use crate::store::{Delivery, RESERVE_JOBS_MAX, Store};
 
 /// Told of jobs that reached a terminal state, after the carrier has it.
@@ -60,6 +61,7 @@ pub struct QueueBackend {
     buffer: mpsc::UnboundedReceiver<Delivery>,
     hands: Hands,
     acks: Acks,
+    pulse: FetchPulse,
     stop_fetching: CancellationToken,
     tasks: Option<Tasks>,
     closing: Option<BoxFuture<'static, ()>>,
@@ -88,21 +90,27 @@ impl QueueBackend {
         let hands = Hands::default();
         let stop_fetching = stop.child_token();
         let (acks, acker) = acker::start(store.clone(), settings.queue.clone(), hands.clone(), on_ended);
+        let pulse = FetchPulse::new(&settings.queue, settings.slots).with(hands.clone());
         let fetcher = fetcher::Fetcher {
             store: store.clone(),
             clock: clock.clone(),
             settings: settings.clone(),
             hands: hands.clone(),
             fill,
+            pulse: pulse.clone(),
             stop: stop_fetching.clone(),
         };
         let keeper = keeper::Keeper { store, settings: settings.clone(), hands: hands.clone(), clock };
         let tasks = Tasks { fetcher: tokio::spawn(fetcher.run()), keeper: tokio::spawn(keeper.run()), acker };
-        Self { settings, buffer, hands, acks, stop_fetching, tasks: Some(tasks), closing: None }
+        Self { settings, buffer, hands, acks, pulse, stop_fetching, tasks: Some(tasks), closing: None }
     }
 
     pub(crate) fn hands(&self) -> Hands {
         self.hands.clone()
+    }
+
+    pub(crate) fn pulse(&self) -> FetchPulse {
+        self.pulse.clone()
     }
 
     pub(crate) fn acks(&self) -> Acks {

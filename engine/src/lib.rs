@@ -12,6 +12,7 @@ pub mod gate;
 pub mod id;
 pub mod job;
 mod measure;
+pub mod pulse;
 pub mod retry;
 pub mod schedule;
 pub mod store;

@@ -19,6 +19,7 @@ use crate::backend::{BackendSettings, Hands, OnEnded, QueueBackend};
 use crate::clock::{Clock, Timestamp};
 use crate::job::JobTable;
 use crate::measure::QueueMeasures;
+use crate::pulse::WorkerPulse;
 use crate::store::{Delivery, Retention, Store, WorkerBeat};
 
 /// How a worker process works.
@@ -59,6 +60,11 @@ const PRUNE: Duration = Duration::from_secs(30);
 impl<C: Send + Sync + 'static> Workers<C> {
     /// Works until `stop`, then drains; `hurry` ends the drain.
     pub async fn run(self, stop: CancellationToken, hurry: CancellationToken) {
+        self.run_watched(stop, hurry, WorkerPulse::default()).await;
+    }
+
+    /// As [`Workers::run`], and tells `pulse` what its fetching does.
+    pub async fn run_watched(self, stop: CancellationToken, hurry: CancellationToken, pulse: WorkerPulse) {
         remember_panic_places();
         let me = Arc::new(self);
         let name = me.unique_name();
@@ -74,6 +80,7 @@ impl<C: Send + Sync + 'static> Workers<C> {
             let backend =
                 QueueBackend::start(me.store.clone(), me.clock.clone(), settings, me.on_ended.clone(), &stop);
             hands.push(backend.hands());
+            pulse.add(backend.pulse());
             workers.spawn(me.clone().work_on(backend, stop.clone(), hurry.clone()));
         }
         let shared = me.clone().look_after(name, hands);

@@ -101,6 +101,24 @@ impl Ledger {
         })))
     }
 
+    /// The last step of the schema: an open ledger has taken all of them.
+    pub const fn schema_version(&self) -> i64 {
+        open::SCHEMA_VERSION
+    }
+
+    /// What keeps the ledger, with its version and what its settings promise of a commit.
+    pub async fn keeper(&self) -> Result<String, LedgerError> {
+        let asks = if self.reads().connect_options().database_url.scheme() == "sqlite" {
+            "SELECT 'SQLite ' || sqlite_version() || ', synchronous=FULL: a commit is on disk' AS words"
+        } else {
+            "SELECT 'PostgreSQL ' || current_setting('server_version') \
+                 || ', fsync ' || current_setting('fsync') \
+                 || ', synchronous_commit ' || current_setting('synchronous_commit') AS words"
+        };
+        let (words,): (String,) = sqlx::query_as(asks).fetch_one(self.reads()).await?;
+        Ok(words)
+    }
+
     /// A UUID that this ledger has had since it was first opened and no other one has.
     pub fn identity(&self) -> &str {
         &self.0.identity

@@ -26,7 +26,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use windlass_engine::store::ENQUEUE_ITEMS_MAX;
 use windlass_engine::{JobId, NewJob, Timestamp};
@@ -98,7 +98,7 @@ pub struct OutboxRow {
 }
 
 /// How many rows there are, by what they wait for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxCounts {
     pub waiting: i64,
     pub handed_over: i64,

@@ -71,6 +71,30 @@ pub struct Addresses {
     pub smtp: SocketAddr,
 }
 
+impl Addresses {
+    /// Of the systems that listen there: control, Haier, YLH, WeChat Pay, mini-program, SMTP.
+    fn of([control, haier, ylh, wechat_pay, mini_program, smtp]: [SocketAddr; 6]) -> Self {
+        let url = |address: SocketAddr| format!("http://{address}");
+        Self {
+            control: url(control),
+            haier: url(haier),
+            ylh_auth: format!("{}{}", url(ylh), ylh::AUTH),
+            ylh_order: format!("{}{}", url(ylh), ylh::ORDER),
+            ylh_stock: format!("{}{}", url(ylh), ylh::STOCK),
+            ylh: url(ylh),
+            wechat_pay: url(wechat_pay),
+            mini_program: url(mini_program),
+            smtp,
+        }
+    }
+
+    /// Of a sandbox that was started with a [`Config::base_port`], by the address of its control port.
+    pub fn beside(control: SocketAddr) -> Self {
+        let nth = |n: u16| SocketAddr::new(control.ip(), control.port().saturating_add(n));
+        Self::of([0, 1, 2, 3, 4, 5].map(nth))
+    }
+}
+
 /// A running world.
 pub struct Sandbox {
     world: Arc<World>,
@@ -116,18 +140,7 @@ pub async fn start(config: Config) -> Result<Sandbox> {
     others.spawn(smtp::serve(Arc::clone(&world), smtp));
     others.spawn(Arc::new(Course::new(Arc::clone(&world), keys)?).run());
 
-    let url = |address: SocketAddr| format!("http://{address}");
-    let addresses = Addresses {
-        control: url(at_control),
-        haier: url(at_haier),
-        ylh_auth: format!("{}{}", url(at_ylh), ylh::AUTH),
-        ylh_order: format!("{}{}", url(at_ylh), ylh::ORDER),
-        ylh_stock: format!("{}{}", url(at_ylh), ylh::STOCK),
-        ylh: url(at_ylh),
-        wechat_pay: url(at_wechat_pay),
-        mini_program: url(at_mini_program),
-        smtp: at_smtp,
-    };
+    let addresses = Addresses::of([at_control, at_haier, at_ylh, at_wechat_pay, at_mini_program, at_smtp]);
     Ok(Sandbox { world, addresses, stop, servers, others })
 }
 

@@ -28,7 +28,7 @@ use super::subject::{Subject, shares};
 use super::toy::{KINDS, Toy};
 use crate::config::Outside;
 use crate::front_door::listener::Bounded;
-use crate::front_door::{self, FrontDoor, Kinds, Limits};
+use crate::front_door::{self, Access, FrontDoor, Kinds, Limits};
 use crate::outside::{Accounts, nobody};
 use crate::platform::shop;
 use crate::telemetry::Metrics;
@@ -64,7 +64,10 @@ impl Served {
             kinds: Kinds::of(&JobTable::new(KINDS))?,
             queues: Default::default(),
             clock,
+            access: Access::Open,
             limits: Limits::default(),
+            pulses: Default::default(),
+            tells_metrics: true,
             metrics: Arc::new(move || metrics.render()),
             closing: closing.clone(),
         };

@@ -3,10 +3,12 @@
 use anyhow::{Context, anyhow};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
+use windlass_jobs::outside::Secret;
 
 /// A front door that answers.
 pub struct Api {
     base: String,
+    key: Option<Secret>,
     http: Client,
 }
 
@@ -27,7 +29,12 @@ impl Api {
             .timeout(std::time::Duration::from_secs(60))
             .build()
             .context("the HTTP client cannot be built")?;
-        Ok(Self { base: base.into().trim_end_matches('/').to_owned(), http })
+        Ok(Self { base: base.into().trim_end_matches('/').to_owned(), key: None, http })
+    }
+
+    /// Shows the key with every call.
+    pub fn with_key(self, key: Option<Secret>) -> Self {
+        Self { key, ..self }
     }
 
     /// Whether a Windlass answers there.
@@ -51,6 +58,10 @@ impl Api {
     }
 
     async fn send(&self, call: reqwest::RequestBuilder, path: &str) -> Result<Value, ApiError> {
+        let call = match &self.key {
+            Some(key) => call.bearer_auth(key.expose()),
+            None => call,
+        };
         let answer = call.send().await.with_context(|| format!("no answer from {}{path}", self.base))?;
         let status = answer.status();
         let body = answer.bytes().await.with_context(|| format!("the answer of {path} broke off"))?;

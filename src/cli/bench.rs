@@ -12,7 +12,7 @@ use crate::bench::ground::{Ground, Target};
 use crate::bench::toy::PAYLOAD_BYTES;
 use crate::bench::workers::SLOTS;
 use crate::bench::{self, Plan};
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, StoreUrl};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;
 
@@ -65,8 +65,13 @@ impl Bench {
 
 /// What is measured is the disk that the queue is on. It may not be there yet.
 fn target(config: &Config) -> Target {
-    let folder = config.queue.path().parent().filter(|folder| folder.is_dir());
-    Target::Sqlite { near: folder.map(Into::into) }
+    match &config.queue {
+        StoreUrl::Sqlite(path) => {
+            let folder = path.parent().filter(|folder| folder.is_dir());
+            Target::Sqlite { near: folder.map(Into::into) }
+        }
+        StoreUrl::Server(_) => Target::Redis { url: config.queue.to_connect().expose().to_owned() },
+    }
 }
 
 fn show(figures: &Figures, taken: &Taken, described: &str, json: bool) -> anyhow::Result<()> {

@@ -1,59 +1,87 @@
-//! `windlass check`: everything that is wrong, at once.
+//! `windlass check`: everything that is wrong, at once, and what the stores promise.
 
 use serde_json::json;
-use windlass_engine::Clock;
-use windlass_engine::store::sqlite::SqliteStore;
 use windlass_jobs::ledger::Ledger;
 
 use super::api::Api;
 use super::jobs::Said;
 use crate::config::Config;
-use crate::platform::{schedules, shop_settings};
+use crate::platform::{Carrier, queues_of, schedules, shop_settings};
 
 /// What was looked at and what is wrong with it.
 pub struct Checked {
     pub problems: Vec<String>,
     looked_at: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Checked {
     pub fn said(&self) -> Said {
-        let text = self.looked_at.join("\n");
-        Said { json: json!({ "ok": true, "checked": self.looked_at }), text: format!("{text}\nall is well") }
+        let warnings: String = self.warnings.iter().map(|warning| format!("!   {warning}\n")).collect();
+        let text = format!("{}\n{warnings}all is well", self.looked_at.join("\n"));
+        let json = json!({ "ok": true, "checked": self.looked_at, "warnings": self.warnings });
+        Said { json, text }
     }
 
-    fn note<T, E: std::fmt::Display>(&mut self, what: String, looked: Result<T, E>) {
+    fn note<T, E: std::fmt::Display>(&mut self, what: String, looked: Result<T, E>) -> Option<T> {
         match looked {
-            Ok(_) => self.looked_at.push(format!("ok  {what}")),
-            Err(error) => self.problems.push(format!("{what}: {error}")),
+            Ok(found) => {
+                self.looked_at.push(format!("ok  {what}"));
+                Some(found)
+            }
+            Err(error) => {
+                self.problems.push(format!("{what}: {error:#}"));
+                None
+            }
         }
+    }
+
+    fn detail(&mut self, words: impl std::fmt::Display) {
+        self.looked_at.push(format!("    {words}"));
     }
 }
 
 /// The configuration itself was checked when it was read.
 pub async fn run(config: Config) -> Checked {
-    let mut checked = Checked { problems: Vec::new(), looked_at: vec!["ok  configuration".to_owned()] };
+    let mut checked = Checked {
+        problems: Vec::new(),
+        looked_at: vec!["ok  configuration".to_owned()],
+        warnings: config.warnings.clone(),
+    };
+    checked.note("the queues of the worker".to_owned(), queues_of(&config.work));
     checked.note(format!("schedules in {}", config.schedules.display()), schedules(&config.schedules));
     checked.note("what the shop decides".to_owned(), shop_settings(config.shop.as_deref()));
-    // A server that runs holds the files; it answers for them.
-    match Api::new(format!("http://{}", config.listen)) {
-        Ok(api) if api.is_up().await => {
+    // A server that runs holds its files; it answers for them. Stores that are servers answer for themselves.
+    let api = Api::new(format!("http://{}", config.listen));
+    match api {
+        Ok(api) if config.queue.path().is_some() && api.is_up().await => {
             let ready = api.get("/readyz", &[]).await;
             checked.note(format!("the server at {}", config.listen), ready);
         }
-        _ => {
-            let clock = Clock::system();
-            let folder = std::fs::create_dir_all(&config.data);
-            checked.note(format!("data folder {}", config.data.display()), folder);
-            checked.note(
-                format!("carrier {}", config.queue),
-                SqliteStore::open(config.queue.path(), clock.clone()),
-            );
-            checked.note(
-                format!("ledger {}", config.database),
-                Ledger::open(&config.database.to_string(), &clock).await,
-            );
-        }
+        _ => stores(&config, &mut checked).await,
     }
     checked
+}
+
+async fn stores(config: &Config, checked: &mut Checked) {
+    let clock = config.clock();
+    if config.queue.path().is_some() || config.database.path().is_some() {
+        let folder = std::fs::create_dir_all(&config.data);
+        checked.note(format!("data folder {}", config.data.display()), folder);
+    }
+    let carrier = checked.note(format!("carrier {}", config.queue), Carrier::open(config, &clock).await);
+    for promise in carrier.iter().flat_map(|carrier| &carrier.promises) {
+        checked.detail(promise);
+    }
+    let ledger = Ledger::open(config.database.to_connect().expose(), &clock).await;
+    let ledger = checked.note(format!("ledger {}", config.database), ledger);
+    if let Some(ledger) = &ledger {
+        match ledger.keeper().await {
+            Ok(words) => checked.detail(format!("{words}; schema at step {}", ledger.schema_version())),
+            Err(error) => checked.problems.push(format!("ledger {}: {error}", config.database)),
+        }
+    }
+    if let (Some(carrier), Some(ledger)) = (carrier, ledger) {
+        checked.note("the carrier is this ledger's".to_owned(), carrier.claim(&ledger).await);
+    }
 }

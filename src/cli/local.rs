@@ -5,11 +5,12 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use windlass_engine::Clock;
 use windlass_jobs::Settings;
 
 use super::api::Api;
+use crate::access::MadeKey;
 use crate::config::Config;
+use crate::front_door::Access;
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, nobody};
 use crate::platform::{Platform, Roles, Stores};
@@ -36,17 +37,19 @@ impl Reached {
 /// Asks the server that the configuration names, or the one that listens where ours would; where none does, opens the
 /// data folder for this command.
 pub async fn reach(config: Config) -> anyhow::Result<Reached> {
-    if let Some(server) = &config.server {
-        return Ok(Reached { api: Api::new(server)?, _local: None });
+    if let Some(server) = config.server {
+        return Ok(Reached { api: Api::new(server)?.with_key(config.access.api_key), _local: None });
     }
-    let api = Api::new(format!("http://{}", config.listen))?;
+    let api = Api::new(format!("http://{}", config.listen))?.with_key(config.access.api_key.clone());
     if api.is_up().await {
         return Ok(Reached { api, _local: None });
     }
     let listener =
         TcpListener::bind(("127.0.0.1", 0)).await.context("no port is free on the loopback address")?;
-    let api = Api::new(format!("http://{}", listener.local_addr()?))?;
-    let clock = Clock::system();
+    // The door is open for this command alone.
+    let key = MadeKey::new()?.text;
+    let api = Api::new(format!("http://{}", listener.local_addr()?))?.with_key(Some(key.clone()));
+    let clock = config.clock();
     // No job runs here, so nobody outside is called.
     let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), Duration::from_secs(1));
     let stores = Stores::open(&config, &clock).await?;
@@ -54,7 +57,7 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     let metrics = Metrics::install(&clock)?;
     let lifecycle = Lifecycle::default();
     let ours = lifecycle.clone();
-    let roles = Roles { door: Some(listener), worker: false, scheduler: None };
+    let roles = Roles { door: Some(listener), access: Access::Only(key), ..Roles::default() };
     let serving = tokio::spawn(async move { platform.run(roles, metrics, ours).await });
     Ok(Reached { api, _local: Some(Local { lifecycle, serving: Some(serving) }) })
 }

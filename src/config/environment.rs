@@ -17,13 +17,19 @@ pub(super) struct Environment {
     /// Set and not empty; a variable that is set to nothing is not set.
     values: BTreeMap<String, String>,
     pub problems: Vec<ConfigProblem>,
+    pub warnings: Vec<String>,
     asked: BTreeSet<&'static str>,
 }
 
 impl Environment {
     /// `variables` win over the lines of the file.
     pub fn new(variables: BTreeMap<String, String>, dotenv: &Path) -> Self {
-        let mut this = Self { values: BTreeMap::new(), problems: Vec::new(), asked: BTreeSet::new() };
+        let mut this = Self {
+            values: BTreeMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            asked: BTreeSet::new(),
+        };
         this.read_dotenv(dotenv);
         this.values.extend(variables);
         this.values.retain(|_, value| !value.trim().is_empty());
@@ -136,6 +142,11 @@ impl Environment {
 
     pub fn problem(&mut self, variable: &str, what: impl Into<String>) {
         self.problems.push(ConfigProblem { variable: variable.to_owned(), what: what.into() });
+    }
+
+    /// Something that works and is worth a word.
+    pub fn warning(&mut self, what: impl Into<String>) {
+        self.warnings.push(what.into());
     }
 
     /// # Panics

@@ -13,30 +13,10 @@ use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhPaths, YlhSettings};
 
 use super::Env;
 use super::environment::Environment;
+use super::weak::is_placeholder;
 
 /// Bytes of an APIv3 key (facts: wechat-pay.md 4).
 const API_V3_KEY_BYTES: usize = 32;
-/// What stands for a secret in examples: never a secret.
-const PLACEHOLDERS: [&str; 16] = [
-    "changeme",
-    "change_me",
-    "change-me",
-    "secret",
-    "password",
-    "admin",
-    "test",
-    "example",
-    "default",
-    "dummy",
-    "placeholder",
-    "todo",
-    "none",
-    "null",
-    "123456",
-    "12345678",
-];
-const PLACEHOLDER_STARTS: [&str; 6] = ["your_", "your-", "fake", "xxx", "<", "insecure"];
-
 /// None: the sandbox stands in.
 #[derive(Clone, Debug)]
 pub struct Outside {
@@ -283,12 +263,4 @@ impl<'e> Group<'e> {
         }
         None
     }
-}
-
-/// Whether a value is one that people leave in examples, or one character again and again.
-fn is_placeholder(value: &str) -> bool {
-    let value = value.to_ascii_lowercase();
-    let same = value.chars().skip(1).all(|c| value.starts_with(c));
-    same || PLACEHOLDERS.contains(&value.as_str())
-        || PLACEHOLDER_STARTS.iter().any(|start| value.starts_with(start))
 }

@@ -23,3 +23,9 @@ impl fmt::Display for ConfigProblems {
         f.write_str("\nEvery variable is explained in .env.example.")
     }
 }
+
+/// The parts do not fit together, which only shows once some of them are open. As with [`ConfigProblems`], whoever
+/// runs the process has to change what is set; the text says what.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongSetUp(pub String);

@@ -21,6 +21,7 @@ pub struct Variable {
 pub enum Section {
     Process,
     Stores,
+    Access,
     Haier,
     Ylh,
     WechatPay,
@@ -39,6 +40,7 @@ impl Section {
         match self {
             Self::Process => "The process",
             Self::Stores => "Where the queue and the ledger are kept",
+            Self::Access => "Who may use the front door",
             Self::Haier => "Haier: products, prices, stock, logistics",
             Self::Ylh => "YLH (yilihuo): supplier orders and their callbacks",
             Self::WechatPay => "WeChat Pay (needs WECHAT_APPID too)",
@@ -60,7 +62,7 @@ const fn also(variable: Variable, aliases: &'static [&'static str]) -> Variable 
     Variable { aliases, ..variable }
 }
 
-use Section::{Haier, Mail, MiniProgram, Process, Stores, WechatPay, Ylh};
+use Section::{Access, Haier, Mail, MiniProgram, Process, Stores, WechatPay, Ylh};
 
 /// Every variable, in the order of `.env.example`.
 pub const VARIABLES: &[Variable] = &[
@@ -71,6 +73,13 @@ pub const VARIABLES: &[Variable] = &[
         "development or production. Production has no sandbox and refuses what is missing, left at its example or weak",
     ),
     plain(Process, "WINDLASS_LISTEN", "127.0.0.1:8080", "Where the front door listens"),
+    plain(
+        Process,
+        "WINDLASS_METRICS_LISTEN",
+        "",
+        "Where metrics and health are told: by default a worker's at 127.0.0.1:9101, a scheduler's at 127.0.0.1:9102, and \
+         the front door's on its own port; with it, metrics are at this address only",
+    ),
     plain(Process, "WINDLASS_DATA", "./data", "The folder of the embedded files; production must name it"),
     plain(Process, "WINDLASS_SCHEDULES", "./schedules", "The folder of the schedules' files"),
     plain(
@@ -79,7 +88,32 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "The server that the command line asks; without it the one that listens at WINDLASS_LISTEN",
     ),
+    plain(
+        Process,
+        "WINDLASS_SANDBOX",
+        "",
+        "The control port of a `windlass sandbox` that stands in for systems without credentials (development only); \
+         without it `windlass up` starts one, and roles of their own look at http://127.0.0.1:9400",
+    ),
+    plain(
+        Process,
+        "WINDLASS_SPEED",
+        "1",
+        "Seconds of the shop's time that pass in one of the wall's (development only), the same for every process",
+    ),
+    plain(
+        Process,
+        "WINDLASS_SPEED_SINCE",
+        "",
+        "From when on the shop's time passes so fast, such as 2026-11-22T08:00:00Z: every process must say the same",
+    ),
     plain(Process, "WINDLASS_SHOP", "", "A TOML file of what the shop decides; without it the defaults hold"),
+    plain(
+        Process,
+        "WINDLASS_QUEUES",
+        "",
+        "The queues that a worker takes from, such as orders,haier or orders=16,haier=4 with slots; without it all",
+    ),
     plain(Process, "WINDLASS_SLOTS", "32", "Jobs of each queue that one process runs at once, 1 to 1024"),
     plain(
         Process,
@@ -91,19 +125,49 @@ pub const VARIABLES: &[Variable] = &[
         plain(Process, "WINDLASS_LOG", "info", "Which lines are logged, such as info or warn,windlass=debug"),
         &["RUST_LOG"],
     ),
-    also(
-        secret(Stores, "QUEUE_URL", "sqlite:<data>/queue.db", "The queue: sqlite:PATH"),
-        &["CELERY_BROKER_URL"],
+    secret(
+        Stores,
+        "QUEUE_URL",
+        "sqlite:<data>/queue.db",
+        "The queue: sqlite:PATH, redis://user:password@host:port/db or rediss://…; a file belongs to one process",
     ),
-    plain(Stores, "REDIS_HOST", "", "Redis, in parts: not in this build yet"),
-    plain(Stores, "REDIS_PORT", "", "Its port"),
+    plain(
+        Stores,
+        "QUEUE_NAMESPACE",
+        "windlass",
+        "What this installation's keys in Redis begin with: a-z, 0-9, _ and -, at most 40",
+    ),
+    plain(Stores, "REDIS_HOST", "", "Redis in parts, where QUEUE_URL is not set"),
+    plain(Stores, "REDIS_PORT", "6379", "Its port"),
+    plain(Stores, "REDIS_DB", "0", "Its database"),
     secret(Stores, "REDIS_PASSWORD", "", "Its password"),
-    secret(Stores, "DATABASE_URL", "sqlite:<data>/ledger.db", "The ledger: sqlite:PATH"),
-    also(plain(Stores, "POSTGRES_HOST", "", "PostgreSQL, in parts: not in this build yet"), &["DB_HOST"]),
-    also(plain(Stores, "POSTGRES_PORT", "", "Its port"), &["DB_PORT"]),
+    secret(
+        Stores,
+        "CELERY_BROKER_URL",
+        "",
+        "Taken for the queue where neither QUEUE_URL nor REDIS_HOST is set and it is a Redis",
+    ),
+    secret(
+        Stores,
+        "DATABASE_URL",
+        "sqlite:<data>/ledger.db",
+        "The ledger: sqlite:PATH or postgres://user:password@host:port/database; a file belongs to one process",
+    ),
+    also(
+        plain(Stores, "POSTGRES_HOST", "", "PostgreSQL in parts, where DATABASE_URL is not set"),
+        &["DB_HOST"],
+    ),
+    also(plain(Stores, "POSTGRES_PORT", "5432", "Its port"), &["DB_PORT"]),
     also(plain(Stores, "POSTGRES_DB", "", "The database"), &["DB_NAME"]),
     also(plain(Stores, "POSTGRES_USER", "", "The user"), &["DB_USER"]),
     also(secret(Stores, "POSTGRES_PASSWORD", "", "The user's password"), &["DB_PASSWORD"]),
+    secret(
+        Access,
+        "SECRET_KEY",
+        "",
+        "What the hashes of API keys are made with: at least 32 characters in production. Another one makes every key void",
+    ),
+    secret(Access, "WINDLASS_API_KEY", "", "The key that the command line shows at the front door"),
     plain(Haier, "HAIER_CLIENT_ID", "", "The account at the open platform"),
     secret(Haier, "HAIER_CLIENT_SECRET", "", "Its secret"),
     plain(Haier, "HAIER_CUSTOMER_CODE", "", "Sold-to code"),

@@ -4,7 +4,6 @@ use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use windlass_sandbox::Addresses;
 
 use super::customers;
 use super::input::Basket;
@@ -24,11 +23,10 @@ const CANCEL_AFTER_S: u64 = 9_000;
 /// When the sandbox or the front door cannot be reached.
 pub async fn send_all(
     api: &Api,
-    at: &Addresses,
+    till: &Api,
     baskets: Vec<Basket>,
     bars: &Bars,
 ) -> anyhow::Result<Vec<(String, String)>> {
-    let till = Api::new(&at.control)?;
     let mut refused = Vec::new();
     let mut baskets = baskets.into_iter();
     loop {

@@ -2,81 +2,106 @@
 
 use std::time::Duration;
 
-use windlass_engine::{State, Store};
+use windlass_engine::{Clock, Timestamp};
 use windlass_jobs::effect::EffectKind;
-use windlass_jobs::orders::{OrderState, Tally, tally};
-use windlass_sandbox::{Sandbox, Truth};
+use windlass_jobs::orders::{OrderState, Tally};
+use windlass_sandbox::Truth;
 
 use super::input::Input;
 use super::progress::{Bars, count};
+use super::standing::{Desks, Queues, Standing};
 use super::summary::{Books, EffectRow, Notifications, Orders, Rows, Summary};
-use crate::platform::Platform;
 
 /// How often the books are looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Nothing has changed for so long (of the wall's time): what is not at its end is stuck.
-const STILL: Duration = Duration::from_secs(60);
 
 const ENDS: [OrderState; 3] = [OrderState::Completed, OrderState::Cancelled, OrderState::Refused];
 
-/// Waits until every order has ended and nothing is owed any more, or until nothing moves. True: it is over.
-pub async fn until_over(platform: &Platform, sandbox: &Sandbox, bars: &Bars) -> anyhow::Result<bool> {
-    let mut still_since = platform.clock.wall();
+/// Where everything stood when the demo began; all zeros when it has the stores to itself.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Beginning {
+    /// Wall time.
+    pub at: Timestamp,
+    pub standing: Standing,
+    pub queues: Queues,
+}
+
+/// Waits until every order has ended and nothing is owed any more, or until nothing has changed for `still_max` of
+/// the wall's time. True: it is over.
+///
+/// # Errors
+/// When one side has not answered for as long.
+pub async fn until_over(
+    desks: &Desks,
+    began: &Beginning,
+    clock: &Clock,
+    still_max: Duration,
+    bars: &Bars,
+) -> anyhow::Result<bool> {
+    let mut still_since = clock.wall();
     let mut before = Default::default();
     loop {
         tokio::time::sleep(LOOK).await;
-        let tally = tally(&platform.ledger).await?;
-        bars.show(&tally, platform.clock.now());
-        let truth = sandbox.truth().await;
-        let outbox = platform.ledger.outbox_counts().await?;
-        let (all, ended) = (all(&tally), count(&tally, &ENDS));
-        let owed = truth.callbacks.owed - truth.callbacks.taken - truth.callbacks.given_up;
-        let live = outbox.waiting + outbox.handed_over;
-        if bars.all_sent() && ended == all && live == 0 && owed == 0 {
+        let is_still = clock.wall().since(still_since) > still_max;
+        let now = match desks.standing().await {
+            Ok(now) => now,
+            // A server that is started again answers soon.
+            Err(error) if is_still => return Err(error),
+            Err(_) => continue,
+        };
+        let grown = now.since(&began.standing);
+        bars.show(&grown.tally, clock.now());
+        let open = |standing: &Standing| all(&standing.tally).saturating_sub(count(&standing.tally, &ENDS));
+        // What others had left open before the demo began is not waited for.
+        let orders_over = open(&now) <= open(&began.standing);
+        if bars.all_sent() && orders_over && now.live() <= began.standing.live() && now.owed() == 0 {
             return Ok(true);
         }
-        let now = (tally.orders, tally.refunds, tally.notifications);
-        if now != before || !bars.all_sent() {
-            before = now;
-            still_since = platform.clock.wall();
-        } else if platform.clock.wall().since(still_since) > STILL {
-            tracing::warn!(live, owed, "nothing moves any more");
+        let seen = (grown.tally.orders, grown.tally.refunds, grown.tally.notifications);
+        if seen != before || !bars.all_sent() {
+            before = seen;
+            still_since = clock.wall();
+        } else if is_still {
+            tracing::warn!(live = now.live(), owed = now.owed(), "nothing moves any more");
             return Ok(false);
         }
     }
 }
 
 /// The whole picture.
+///
+/// # Errors
+/// When one side does not answer.
 pub async fn summary(
-    platform: &Platform,
-    sandbox: &Sandbox,
+    desks: &Desks,
+    began: &Beginning,
     input: &Input,
     over: bool,
     refused_at_the_door: Vec<(String, String)>,
     seconds: f64,
 ) -> anyhow::Result<Summary> {
-    let tally = tally(&platform.ledger).await?;
-    let truth = sandbox.truth().await;
-    let stats = platform.store.stats().await?;
+    let Standing { tally, truth, .. } = desks.standing().await?.since(&began.standing);
+    let queues = desks.queues().await?.since(began.queues);
     let mut orders = orders(&tally);
     for (_, why) in &refused_at_the_door {
         *orders.reasons.entry(format!("not taken: {why}")).or_default() += 1;
     }
     let effects = effects(&tally, &truth);
-    let mut books = books(platform.store.as_ref(), &tally, &truth).await?;
+    let mut faults = desks.unbalanced().await?;
+    faults.extend(money_faults(&tally, &truth));
     if !over {
-        books.faults.push("nothing moved for a minute although something was still to do".to_owned());
+        faults.push("nothing moved for long although something was still to do".to_owned());
     }
     Ok(Summary {
         orders,
         notifications: notifications(&tally, &effects),
         effects,
         findings: Default::default(),
-        dead_jobs: stats.iter().map(|queue| queue.counts.of(State::Dead)).sum(),
+        dead_jobs: queues.dead,
         rows: rows(input),
-        books,
+        books: Books { balanced: faults.is_empty(), faults },
         seconds,
-        jobs_run: stats.iter().map(|queue| queue.counts.completed + queue.counts.pruned).sum(),
+        jobs_run: queues.run,
     })
 }
 
@@ -89,14 +114,14 @@ fn orders(tally: &Tally) -> Orders {
         completed: of(OrderState::Completed),
         cancelled: of(OrderState::Cancelled),
         refused: of(OrderState::Refused),
-        stuck: all - count(tally, &ENDS),
+        stuck: all.saturating_sub(count(tally, &ENDS)),
         needs_person: tally.needs_person.max(0) as u64,
         reasons,
     }
 }
 
 fn all(tally: &Tally) -> u64 {
-    tally.orders.values().map(|n| (*n).max(0) as u64).sum()
+    tally.orders.values().sum::<i64>().max(0) as u64
 }
 
 fn effects(tally: &Tally, truth: &Truth) -> Vec<EffectRow> {
@@ -140,18 +165,14 @@ fn rows(input: &Input) -> Rows {
     }
 }
 
-/// The carrier's books (promise 7), and the money: what came in and what went back, here and there.
-async fn books(store: &dyn Store, tally: &Tally, truth: &Truth) -> anyhow::Result<Books> {
-    let mut faults = Vec::new();
-    for queue in store.audit().await?.iter().filter(|queue| !queue.balanced()) {
-        faults.push(format!("queue {}: kept {:?}, counted {:?}", queue.queue, queue.kept, queue.counted));
-    }
+/// What came in and what went back, here and there.
+fn money_faults(tally: &Tally, truth: &Truth) -> Vec<String> {
     let money = [
         ("came in", tally.paid_fen, truth.payments.paid_fen),
         ("went back", tally.refunded_fen, truth.payments.refunded_fen),
     ];
-    for (what, ours, theirs) in money.into_iter().filter(|(_, ours, theirs)| ours != theirs) {
-        faults.push(format!("{ours} fen {what} in our books, {theirs} fen outside"));
-    }
-    Ok(Books { balanced: faults.is_empty(), faults })
+    let differing = money.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+    differing
+        .map(|(what, ours, theirs)| format!("{ours} fen {what} in our books, {theirs} fen outside"))
+        .collect()
 }

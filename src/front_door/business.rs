@@ -14,7 +14,7 @@ use windlass_engine::Timestamp;
 use windlass_jobs::answer::CallbackAnswer;
 use windlass_jobs::callback::CALLBACK_BODY_BYTES_MAX;
 use windlass_jobs::effect::{EFFECT_ROWS_MAX, EffectState, effects};
-use windlass_jobs::orders::order_view;
+use windlass_jobs::orders::{order_view, tally};
 use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
 use windlass_jobs::suppliers::receive_ylh_callback;
 
@@ -74,6 +74,12 @@ pub async fn order(Given(door): Given<Door>, Named(no): Named) -> Result<Json<Va
             Err(Problem::new(Kind::NoSuchOrder, format!("No order has the number {shown:?}.")))
         }
     }
+}
+
+/// `GET /v1/totals`: the shop's books in figures, and how many jobs its outbox holds.
+pub async fn totals(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
+    let (business, outbox) = (tally(&door.ledger).await?, door.ledger.outbox_counts().await?);
+    Ok(Json(json!({ "business": business, "outbox": outbox })))
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ use windlass_jobs::outbox::Put;
 
 use self::plan::{Named, Planned};
 use super::body;
+use super::caller::Caller;
 use super::found::{Found, find, find_each};
 use super::problem::{Kind, Problem};
 use super::{Door, FrontDoor};
@@ -48,9 +49,14 @@ pub struct Receipt {
 }
 
 /// `POST /v1/jobs`
-pub async fn enqueue(Given(door): Given<Door>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub async fn enqueue(
+    Given(door): Given<Door>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     let text = body::read_json(&headers, body, ENVELOPE_BYTES_MAX).await?;
-    let planned = plan::plan(&door, &headers, &text)?;
+    let planned = plan::plan(&door, &caller, &headers, &text)?;
     let accepted = accept(&door, vec![planned]).await.pop();
     Ok(accepted
         .unwrap_or_else(|| Err(Problem::internal(anyhow::anyhow!("a job got no answer"))))?

@@ -15,6 +15,7 @@ use windlass_engine::store::{Acted, Action, Filter, JobView, LIST_ROWS_MAX};
 use windlass_engine::{AcceptedBy, JobId, NewJob, State, Unique};
 
 use super::body::{Named, Params};
+use super::caller::Caller;
 use super::found::{Found, find, must_find, no_such_job};
 use super::problem::{Fault, Kind, Problem};
 use super::{Door, FrontDoor};
@@ -144,26 +145,26 @@ impl Which {
 }
 
 /// `POST /v1/jobs/{id}/cancel`: 202 when a running job was asked to stop and will say so itself.
-pub async fn cancel(Given(door): Given<Door>, Id(id): Id) -> Result<Response, Problem> {
-    act(&door, Action::Cancel, id).await
+pub async fn cancel(Given(door): Given<Door>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    act(&door, &caller, Action::Cancel, id).await
 }
 
 /// `POST /v1/jobs/{id}/retry`: the job is wanted again, by the ledger too when that accepted it.
-pub async fn retry(Given(door): Given<Door>, Id(id): Id) -> Result<Response, Problem> {
+pub async fn retry(Given(door): Given<Door>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let before = must_find(&door, &id).await?;
     if door.kinds.get(&before.envelope().kind).is_none_or(|kind| kind.accepted_by == AcceptedBy::Carrier) {
-        return act(&door, Action::Retry, id).await;
+        return act(&door, &caller, Action::Retry, id).await;
     }
     let revived = door.ledger.revive(&id).await?;
     match before {
         // The queue has forgotten it: the relay hands it over anew.
         Found::Ledger(_) if revived => {
-            door.record(action_name(Action::Retry), id.as_str(), "").await;
+            door.record(&caller, action_name(Action::Retry), id.as_str(), "").await;
             Ok(Json(view::told(&door, &must_find(&door, &id).await?)).into_response())
         }
-        Found::Ledger(_) => act(&door, Action::Retry, id).await,
+        Found::Ledger(_) => act(&door, &caller, Action::Retry, id).await,
         Found::Carrier(job) => {
-            let answer = act(&door, Action::Retry, id.clone()).await?;
+            let answer = act(&door, &caller, Action::Retry, id.clone()).await?;
             // The row of a cancelled job went when it ended. It is put again after the act: the relay takes the
             // row of a job that is over for a leftover.
             if door.ledger.outbox_job(&id).await?.is_none() {
@@ -187,26 +188,26 @@ fn anew(job: JobView) -> NewJob {
 }
 
 /// `POST /v1/jobs/{id}/promote`
-pub async fn promote(Given(door): Given<Door>, Id(id): Id) -> Result<Response, Problem> {
-    act(&door, Action::Promote, id).await
+pub async fn promote(Given(door): Given<Door>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
+    act(&door, &caller, Action::Promote, id).await
 }
 
 /// `DELETE /v1/jobs/{id}`: the ledger forgets the job too. Were its row left, the relay would take the job for one
 /// that the carrier lost and hand it over again.
-pub async fn delete(Given(door): Given<Door>, Id(id): Id) -> Result<Response, Problem> {
+pub async fn delete(Given(door): Given<Door>, caller: Caller, Id(id): Id) -> Result<Response, Problem> {
     let in_outbox = find(&door, &id).await?.is_some_and(|found| found.envelope().in_outbox);
-    let answer = act(&door, Action::Delete, id.clone()).await?;
+    let answer = act(&door, &caller, Action::Delete, id.clone()).await?;
     if in_outbox {
         door.ledger.finished(vec![id]).await?;
     }
     Ok(answer)
 }
 
-async fn act(door: &FrontDoor, action: Action, id: JobId) -> Result<Response, Problem> {
+async fn act(door: &FrontDoor, caller: &Caller, action: Action, id: JobId) -> Result<Response, Problem> {
     let acted = door.store.act(action, vec![id.clone()]).await?.pop();
     match acted {
         Some(Acted::Done) => {
-            door.record(action_name(action), id.as_str(), "").await;
+            door.record(caller, action_name(action), id.as_str(), "").await;
             if action == Action::Delete {
                 return Ok(StatusCode::NO_CONTENT.into_response());
             }
@@ -214,7 +215,7 @@ async fn act(door: &FrontDoor, action: Action, id: JobId) -> Result<Response, Pr
             Ok(Json(view::told(door, &found)).into_response())
         }
         Some(Acted::Asked) => {
-            door.record(action_name(action), id.as_str(), "asked to stop").await;
+            door.record(caller, action_name(action), id.as_str(), "asked to stop").await;
             let found = must_find(door, &id).await?;
             Ok((StatusCode::ACCEPTED, Json(view::told(door, &found))).into_response())
         }

@@ -3,13 +3,16 @@
 //! The gauges come from the carrier's books, so that any one process can tell them for all. What happens in a
 //! process is counted where it happens.
 
+use std::sync::Arc;
+
 use axum::extract::State as Given;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use windlass_engine::State;
 use windlass_engine::gate::HoldReason;
 use windlass_engine::store::QueueStats;
+use windlass_engine::{Clock, State, Store};
 use windlass_jobs::effect::effects_in_doubt;
+use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::OutboxCounts;
 
 use super::Door;
@@ -23,11 +26,25 @@ const HOLDS: [(HoldReason, &str); 4] = [
     (HoldReason::Rate, "rate"),
 ];
 
-/// `GET /metrics`. A carrier that is away leaves the gauges as they were last: the scrape itself goes on.
+/// The metrics registry as text.
+pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// `GET /metrics`
 pub async fn scrape(Given(door): Given<Door>) -> Response {
-    match door.store.stats().await {
+    refresh(door.store.as_ref(), &door.ledger, &door.clock).await;
+    rendered(&door.metrics)
+}
+
+pub fn rendered(metrics: &Render) -> Response {
+    ([(header::CONTENT_TYPE, TEXT)], metrics()).into_response()
+}
+
+/// Makes the gauges of the queues and the ledger fresh. A store that is away leaves them as they were last: the
+/// scrape itself goes on.
+pub async fn refresh(store: &dyn Store, ledger: &Ledger, clock: &Clock) {
+    match store.stats().await {
         Ok(queues) => {
-            let now = door.clock.now();
+            let now = clock.now();
             for queue in &queues {
                 let waits_s = queue.oldest_ready_at.map_or(0.0, |at| now.since(at).as_secs_f64());
                 gauge(queue, waits_s);
@@ -37,20 +54,19 @@ pub async fn scrape(Given(door): Given<Door>) -> Response {
         }
         Err(error) => tracing::warn!("the gauges of the queues are old: {error}"),
     }
-    if let Ok(workers) = door.store.workers(WORKER_BEAT_AGE_MAX).await {
+    if let Ok(workers) = store.workers(WORKER_BEAT_AGE_MAX).await {
         metrics::gauge!("windlass_workers").set(workers.len() as f64);
     }
-    if let Ok(in_doubt) = effects_in_doubt(&door.ledger).await {
+    if let Ok(in_doubt) = effects_in_doubt(ledger).await {
         metrics::gauge!("windlass_effects_in_doubt").set(in_doubt as f64);
     }
-    if let Ok(OutboxCounts { waiting, handed_over, dead, refused }) = door.ledger.outbox_counts().await {
+    if let Ok(OutboxCounts { waiting, handed_over, dead, refused }) = ledger.outbox_counts().await {
         let states =
             [("waiting", waiting), ("handed_over", handed_over), ("dead", dead), ("refused", refused)];
         for (state, jobs) in states {
             metrics::gauge!("windlass_outbox_jobs", "state" => state).set(jobs as f64);
         }
     }
-    ([(header::CONTENT_TYPE, TEXT)], (door.metrics)()).into_response()
 }
 
 fn gauge(queue: &QueueStats, waits_s: f64) {

@@ -12,6 +12,8 @@ use serde::Serialize;
 use windlass_engine::StoreError;
 use windlass_jobs::ledger::LedgerError;
 
+use crate::access::Scope;
+
 /// Faults listed in one problem; how many more there are is told.
 pub const FAULTS_TOLD_MAX: usize = 100;
 /// Characters of one fault's message.
@@ -32,6 +34,8 @@ struct Told {
     faults: Vec<Fault>,
     faults_omitted: usize,
     retry_after_s: Option<u32>,
+    /// What the caller has to show, as `WWW-Authenticate` says it.
+    challenge: Option<String>,
     inside: Option<Arc<anyhow::Error>>,
 }
 
@@ -80,6 +84,8 @@ macro_rules! kinds {
 kinds! {
     BrokenJson BAD_REQUEST "broken-json" "The body is not JSON"
     BrokenRequest BAD_REQUEST "broken-request" "The request cannot be read"
+    Unauthorized UNAUTHORIZED "unauthorized" "A key is needed"
+    Forbidden FORBIDDEN "forbidden" "The key does not open this"
     NoSuchRoute NOT_FOUND "no-such-route" "There is nothing at this address"
     NoSuchJob NOT_FOUND "no-such-job" "There is no such job"
     NoSuchQueue NOT_FOUND "no-such-queue" "There is no such queue"
@@ -116,6 +122,7 @@ impl Problem {
             faults: Vec::new(),
             faults_omitted: 0,
             retry_after_s,
+            challenge: None,
             inside: None,
         }))
     }
@@ -123,6 +130,30 @@ impl Problem {
     /// Something of ours broke: the client learns nothing but that.
     pub fn internal(inside: impl Into<anyhow::Error>) -> Self {
         Self::new(Kind::Internal, "The fault is in the log under this request's id.").inside(inside)
+    }
+
+    /// `shown`: there was a key, and it is not good.
+    pub fn unauthorized(shown: bool) -> Self {
+        let (detail, challenge) = if shown {
+            ("The key is not known, or was revoked.", "Bearer realm=\"windlass\", error=\"invalid_token\"")
+        } else {
+            (
+                "Send a key as `Authorization: Bearer wl_…` or `X-Api-Key`; `windlass keys create` makes one.",
+                "Bearer realm=\"windlass\"",
+            )
+        };
+        Self::new(Kind::Unauthorized, detail).challenge(challenge)
+    }
+
+    /// The key is good and has not this scope.
+    pub fn forbidden(needed: Scope) -> Self {
+        Self::new(Kind::Forbidden, format!("This needs a key with the scope {needed}."))
+            .challenge(format!("Bearer realm=\"windlass\", error=\"insufficient_scope\", scope=\"{needed}\""))
+    }
+
+    fn challenge(mut self, challenge: impl Into<String>) -> Self {
+        self.0.challenge = Some(challenge.into());
+        self
     }
 
     pub fn faults(mut self, mut faults: Vec<Fault>) -> Self {
@@ -176,6 +207,10 @@ impl Problem {
         *response.status_mut() = self.0.kind.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = self.0.challenge.as_deref().and_then(|text| HeaderValue::from_str(text).ok())
+        {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(after_s) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(after_s));
         }

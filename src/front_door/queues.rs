@@ -11,6 +11,7 @@ use windlass_engine::gate::Pause;
 use windlass_engine::store::{Counts, QueueAudit, QueueStats, WorkerBeat};
 
 use super::body::{Fields, Named, must_be_json, read};
+use super::caller::Caller;
 use super::problem::{Fault, Kind, Problem};
 use super::{Door, FrontDoor};
 
@@ -29,24 +30,29 @@ pub async fn list(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
 /// `POST /v1/queues/{queue}/pause` with `{reason?, by?}` or nothing.
 pub async fn pause(
     Given(door): Given<Door>,
+    caller: Caller,
     Named(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
     known(&door, &name).await?;
     let text = read(body, PAUSE_BODY_BYTES_MAX).await?;
-    let pause = asked_pause(&door, &headers, &text)?;
+    let pause = asked_pause(&door, &caller, &headers, &text)?;
     let detail = format!("by {}: {}", pause.by, pause.reason);
     door.store.pause(&name, Some(pause)).await?;
-    door.record("queue.pause", &name, &detail).await;
+    door.record(&caller, "queue.pause", &name, &detail).await;
     Ok(Json(told(&door, &known(&door, &name).await?)))
 }
 
 /// `POST /v1/queues/{queue}/resume`
-pub async fn resume(Given(door): Given<Door>, Named(name): Named) -> Result<Json<Value>, Problem> {
+pub async fn resume(
+    Given(door): Given<Door>,
+    caller: Caller,
+    Named(name): Named,
+) -> Result<Json<Value>, Problem> {
     known(&door, &name).await?;
     door.store.pause(&name, None).await?;
-    door.record("queue.resume", &name, "").await;
+    door.record(&caller, "queue.resume", &name, "").await;
     Ok(Json(told(&door, &known(&door, &name).await?)))
 }
 
@@ -159,7 +165,12 @@ fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
     })
 }
 
-fn asked_pause(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Pause, Problem> {
+fn asked_pause(
+    door: &FrontDoor,
+    caller: &Caller,
+    headers: &HeaderMap,
+    text: &[u8],
+) -> Result<Pause, Problem> {
     let mut faults = Vec::new();
     let (mut by, mut reason) = (None, None);
     if !text.trim_ascii().is_empty() {
@@ -181,7 +192,7 @@ fn asked_pause(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Pau
         return Err(Problem::new(Kind::Invalid, "See `errors`.").faults(faults));
     }
     Ok(Pause {
-        by: by.unwrap_or_else(|| "api".to_owned()),
+        by: by.unwrap_or_else(|| caller.who()),
         reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
         at: door.clock.now(),
     })

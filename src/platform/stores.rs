@@ -1,15 +1,17 @@
 //! The two stores of a process, opened before anything else is touched: whoever has them, has the data folder.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use windlass_engine::gate::{BreakerRules, GateRules};
+use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::sqlite::SqliteStore;
-use windlass_engine::{Clock, JobTable, Store};
+use windlass_engine::{Clock, JobTable, Store, StoreError};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::{JOBS, Shop};
 
-use crate::config::Config;
+use crate::config::{Config, StoreUrl, WrongSetUp};
 
 pub struct Stores {
     pub clock: Clock,
@@ -25,22 +27,71 @@ const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
 impl Stores {
-    /// Opens both. A queue that has no gate rules yet is given ours; what an operator set stays.
+    /// Opens both, and binds the carrier to its ledger. A queue that has no gate rules yet is given ours; what an operator set stays.
     ///
     /// # Errors
     /// When a store cannot be opened: the message says what to do.
     pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
-        let folders =
-            [config.queue.path(), config.database.path()].into_iter().filter_map(|path| path.parent());
-        for folder in std::iter::once(config.data.as_path()).chain(folders) {
+        let files = [config.queue.path(), config.database.path()].into_iter().flatten();
+        let folders = files.filter_map(Path::parent);
+        for folder in folders {
             std::fs::create_dir_all(folder).with_context(|| {
                 format!("cannot make the data folder {}: choose another with --data", folder.display())
             })?;
         }
-        let store = Arc::new(SqliteStore::open(config.queue.path(), clock.clone())?);
-        let ledger = Ledger::open(&config.database.to_string(), clock).await?;
+        let carrier = Carrier::open(config, clock).await?;
+        let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
+        carrier.claim(&ledger).await?;
+        let store = carrier.store;
         guard(store.as_ref(), &JobTable::new(JOBS)).await?;
         Ok(Self { clock: clock.clone(), store, ledger })
+    }
+}
+
+/// A carrier that is open.
+pub struct Carrier {
+    pub store: Arc<dyn Store>,
+    /// What it is, and what its settings promise, in words.
+    pub promises: Vec<String>,
+}
+
+impl Carrier {
+    /// Opens the carrier that the configuration names.
+    ///
+    /// # Errors
+    /// When it cannot be opened: the message says what to do. [`WrongSetUp`] when it may not carry jobs as it is set.
+    pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
+        match &config.queue {
+            StoreUrl::Sqlite(path) => {
+                let store = Arc::new(SqliteStore::open(path, clock.clone())?);
+                let promises =
+                    vec!["one process has the file; every commit is on disk before its answer".to_owned()];
+                Ok(Self { store, promises })
+            }
+            StoreUrl::Server(_) => {
+                let settings = RedisSettings::new(config.queue.to_connect().expose(), &config.namespace);
+                let store = RedisStore::open(settings, clock.clone()).await.map_err(fitting)?;
+                let promises = store.promises().to_vec();
+                Ok(Self { store: Arc::new(store), promises })
+            }
+        }
+    }
+
+    /// Binds the carrier to its ledger, so that two shops' jobs and books never mix.
+    ///
+    /// # Errors
+    /// [`WrongSetUp`] when it is another ledger's.
+    pub async fn claim(&self, ledger: &Ledger) -> anyhow::Result<()> {
+        self.store.claim(ledger.identity()).await.map_err(fitting)?;
+        Ok(())
+    }
+}
+
+/// What a carrier holds to be wrong with the call is, before any job, wrong with what is set.
+fn fitting(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Invalid(why) => WrongSetUp(why).into(),
+        other => other.into(),
     }
 }
 

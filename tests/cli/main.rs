@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share fails them where it fails")]
 
 #[path = "../support/process.rs"]
+#[expect(dead_code, reason = "not every target needs all of it")]
 mod process;
 
 mod bench;

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use windlass::front_door::{FrontDoor, Kinds, Limits, serve};
+use windlass::front_door::{Access, FrontDoor, Kinds, Limits, serve};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, Delivery, End, Settled, Settlement};
 use windlass_engine::{Clock, JobTable, Store, Timestamp};
@@ -72,6 +72,9 @@ impl TestDoor {
             clock: clock.clone(),
             limits,
             metrics: Arc::new(|| recorder().render()),
+            access: Access::Open,
+            tells_metrics: true,
+            pulses: Default::default(),
             closing: closing.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

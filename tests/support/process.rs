@@ -68,7 +68,12 @@ impl Place {
 
     /// `windlass` with `args`, not started yet. It sees no `.env` and no variable of whoever runs the tests.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+        self.program(env!("CARGO_BIN_EXE_windlass"), args)
+    }
+
+    /// As [`Place::command`], with another program.
+    pub fn program(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.folder.path()).env_clear();
         command.env("WINDLASS_SCHEDULES", Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules"));
         command.env("WINDLASS_LISTEN", NO_SERVER).stdin(Stdio::null());
@@ -95,12 +100,17 @@ impl Place {
 
     /// `command` is some `up --json`.
     pub fn up_as(&self, command: Command) -> Up {
+        let (running, told) = self.serve(command);
+        Up { door: told["door"].as_str().unwrap().to_owned(), running }
+    }
+
+    /// Starts a command that stays up and says where, with `--json`.
+    pub fn serve(&self, command: Command) -> (Running, Value) {
         let mut running = self.start(command);
         let told = running.until("it tells its address", |running| {
             fs::read_to_string(&running.out).unwrap().strip_suffix('\n').map(str::to_owned)
         });
-        let told: Value = serde_json::from_str(&told).unwrap();
-        Up { door: told["door"].as_str().unwrap().to_owned(), running }
+        (running, serde_json::from_str(&told).unwrap())
     }
 }
 
@@ -149,8 +159,17 @@ impl Running {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let kill = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status();
+        self.signal("TERM");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
         assert!(kill.unwrap().success());
+    }
+
+    /// What it has said on stderr so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
     }
 
     fn read(&self, status: Option<ExitStatus>) -> Ended {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::Hands;
 use super::{BackendSettings, wanted_now};
 use crate::clock::Clock;
+use crate::pulse::FetchPulse;
 use crate::retry::Backoff;
 use crate::store::{Ask, Delivery, Store};
 
@@ -29,6 +30,7 @@ pub(super) struct Fetcher {
     pub(super) settings: BackendSettings,
     pub(super) hands: Hands,
     pub(super) fill: mpsc::UnboundedSender<Delivery>,
+    pub(super) pulse: FetchPulse,
     pub(super) stop: CancellationToken,
 }
 
@@ -39,6 +41,8 @@ impl Fetcher {
         let (mut away, mut plenty, mut pace) = (0, false, Pace::new());
         let mut asks = FuturesUnordered::new();
         let mut asked = 0;
+        // The first answer comes at once: a worker is ready when its asks are answered.
+        let mut wait_max = Duration::ZERO;
         while !self.stop.is_cancelled() {
             // Registered before the look, so that a job that ends in between is not missed.
             let room = self.hands.room();
@@ -47,7 +51,7 @@ impl Fetcher {
                 if n == 0 || (!asks.is_empty() && n < ASK_JOBS_MAX) {
                     break;
                 }
-                let wait = if asks.is_empty() { WAIT } else { Duration::ZERO };
+                let wait = if asks.is_empty() { wait_max } else { Duration::ZERO };
                 let ask = self.ask(n, wait);
                 let store = &self.store;
                 asks.push(async move { (n, store.reserve(ask).await) });
@@ -55,14 +59,20 @@ impl Fetcher {
             }
             let (n, reserved) = tokio::select! {
                 Some(answer) = asks.next() => answer,
-                () = room, if asks.is_empty() || plenty => continue,
+                () = room, if asks.is_empty() || plenty => {
+                    if asks.is_empty() {
+                        self.pulse.freed.beat(&self.clock);
+                    }
+                    continue;
+                }
                 // What the asks would have got goes back unharmed.
                 () = self.stop.cancelled() => return,
             };
             asked -= n;
             match reserved {
                 Ok(reserved) => {
-                    away = 0;
+                    (away, wait_max) = (0, WAIT);
+                    self.pulse.answered.beat(&self.clock);
                     plenty = reserved.deliveries.len() == n as usize;
                     pace.add(reserved.deliveries.len());
                     self.hand_on(reserved.deliveries);
@@ -92,6 +102,9 @@ impl Fetcher {
     }
 
     fn hand_on(&self, deliveries: Vec<Delivery>) {
+        if !deliveries.is_empty() {
+            self.pulse.took.beat(&self.clock);
+        }
         self.hands.take(&deliveries, self.clock.wall());
         for delivery in deliveries {
             // The receiver outlives this task: close() awaits it before it drains what is left.

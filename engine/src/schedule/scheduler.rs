@@ -16,6 +16,7 @@ use super::due::{Due, due};
 use super::overlap::Earlier;
 use super::{Accept, Entry, Overlap, Schedules};
 use crate::clock::{Clock, Timestamp};
+use crate::pulse::Pulse;
 use crate::retry::Backoff;
 use crate::store::{Enqueued, Store, StoreError};
 
@@ -25,6 +26,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const WAITING_POLL: Duration = Duration::from_millis(500);
 /// Wall time for one entry's hand-over; past it the carrier counts as away.
 const TURN_TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest pause between two rounds, in wall time, although nothing is due: a loop that stands still shows.
+pub const ROUND_MAX: Duration = Duration::from_secs(5);
 /// How long an entry is left alone when the carrier is away, in wall time.
 const AWAY: Backoff = Backoff { base_ms: 200, cap_ms: 15_000 };
 /// A cursor further ahead of the shop's time than this is worth a warning: the clock was set back.
@@ -36,6 +39,7 @@ pub struct Scheduler {
     accept: Arc<dyn Accept>,
     clock: Clock,
     turns: Vec<Turn>,
+    pulse: Pulse,
 }
 
 /// One entry and where this scheduler stands with it.
@@ -65,7 +69,12 @@ impl Scheduler {
     pub fn new(store: Arc<dyn Store>, accept: Arc<dyn Accept>, schedules: &Schedules, clock: Clock) -> Self {
         let enabled = schedules.iter().filter(|entry| entry.enabled);
         let turns = enabled.map(|entry| Turn::new(entry.clone(), clock.now())).collect();
-        Self { store, accept, clock, turns }
+        Self { store, accept, clock, turns, pulse: Pulse::default() }
+    }
+
+    /// Beats whenever the loop comes round: at least every [`ROUND_MAX`], and the time that one entry takes.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until `stop`. An entry that was never seen begins now, without a past to catch up with.
@@ -78,9 +87,11 @@ impl Scheduler {
                 }
                 turn.take(&*self.store, &*self.accept, &self.clock).await;
             }
+            self.pulse.beat(&self.clock);
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.next_wake() => {}
+                () = tokio::time::sleep(ROUND_MAX) => {}
             }
         }
     }

@@ -22,6 +22,9 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (10, "orders", include_str!("../../../migrations/0010_orders.sql")),
 ];
 
+/// The last step.
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
+
 pub(super) struct Pools {
     pub writer: Writer,
     pub reads: AnyPool,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::effect::{effects_by_kind, effects_in_doubt};
 use crate::ledger::{Ledger, LedgerError};
@@ -10,7 +10,7 @@ use crate::ledger::{Ledger, LedgerError};
 /// Different reasons that are read; orders beyond them count under `other`.
 const REASONS_MAX: i64 = 2_000;
 
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     pub orders: BTreeMap<String, i64>,
     /// Why orders were refused, without what is particular to one.

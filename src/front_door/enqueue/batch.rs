@@ -18,6 +18,7 @@ use super::accept;
 use super::plan::{IDEMPOTENCY_KEY, plan};
 use crate::front_door::Door;
 use crate::front_door::body::{Params, media_type, read, read_json};
+use crate::front_door::caller::Caller;
 use crate::front_door::problem::{Fault, Kind, Problem};
 
 /// Bytes of a batch.
@@ -41,6 +42,7 @@ pub struct How {
 /// `POST /v1/jobs/batch`
 pub async fn enqueue_batch(
     Given(door): Given<Door>,
+    caller: Caller,
     Params(how): Params<How>,
     headers: HeaderMap,
     body: Body,
@@ -62,7 +64,7 @@ pub async fn enqueue_batch(
         if n % ITEMS_IN_A_ROW_MAX == ITEMS_IN_A_ROW_MAX - 1 {
             tokio::task::yield_now().await;
         }
-        match plan(&door, &headers, item) {
+        match plan(&door, &caller, &headers, item) {
             Ok(one) => {
                 at.push(n);
                 planned.push(one);

@@ -11,6 +11,7 @@ use windlass_engine::{AcceptedBy, JobId, NewJob};
 use super::wanted::{Due, FIELDS, Wanted, hash};
 use crate::front_door::FrontDoor;
 use crate::front_door::body::{Fields, escaped, too_large};
+use crate::front_door::caller::Caller;
 use crate::front_door::kinds::near;
 use crate::front_door::problem::{Fault, Kind as ProblemKind, Problem};
 
@@ -45,7 +46,7 @@ pub enum Named {
 }
 
 /// Plans the job that one JSON object asks for.
-pub fn plan(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Planned, Problem> {
+pub fn plan(door: &FrontDoor, caller: &Caller, headers: &HeaderMap, text: &[u8]) -> Result<Planned, Problem> {
     let mut fields = Fields::parse(text)?;
     let mut faults = Vec::new();
     let kind_name: Option<String> = fields.take("kind", &mut faults);
@@ -61,6 +62,7 @@ pub fn plan(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Planne
         return Err(Problem::new(ProblemKind::Invalid, "A job needs a kind.").faults(faults));
     };
     let kind = door.kinds.get(&kind_name).ok_or_else(|| unknown_kind(door, &kind_name))?;
+    caller.must_hand_in(&kind_name)?;
     if let Some(queue) = wanted.queue.as_deref().filter(|queue| !door.knows_queue(queue)) {
         return Err(unknown_queue(door, queue));
     }
@@ -88,7 +90,7 @@ pub fn plan(door: &FrontDoor, headers: &HeaderMap, text: &[u8]) -> Result<Planne
     let fingerprint = (name != Named::ByUs).then(|| wanted.fingerprint(&kind_name, &payload));
     let id = match (&wanted.id, key) {
         (Some(id), _) => JobId::parse(id.as_str()).map_err(Problem::internal)?,
-        (None, Some(key)) => id_of_key(&key),
+        (None, Some(key)) => id_of_key(caller.id(), &key),
         (None, None) => JobId::new(door.clock.now()),
     };
     let job = wanted.into_job(kind, id, own_key, fingerprint, traceparent(headers), raw, now);
@@ -140,9 +142,13 @@ fn idempotency_key(headers: &HeaderMap, faults: &mut Vec<Fault>) -> Option<Strin
     Some(key.to_owned())
 }
 
-/// The same key always means the same job.
-fn id_of_key(key: &str) -> JobId {
-    JobId::derived(&["key", &hash(key.as_bytes())])
+/// The same key of one caller always means the same job; those of two callers never meet.
+fn id_of_key(caller: Option<&str>, key: &str) -> JobId {
+    let key = hash(key.as_bytes());
+    match caller {
+        Some(caller) => JobId::derived(&["key", caller, &key]),
+        None => JobId::derived(&["key", &key]),
+    }
 }
 
 /// W3C trace context, version 00; anything else is left out.
@@ -192,7 +198,15 @@ mod tests {
 
     #[test]
     fn a_key_always_names_the_same_job() {
-        assert_eq!(id_of_key("order 1001"), id_of_key("order 1001"));
-        assert_ne!(id_of_key("order 1001"), id_of_key("order 1002"));
+        assert_eq!(id_of_key(None, "order 1001"), id_of_key(None, "order 1001"));
+        assert_ne!(id_of_key(None, "order 1001"), id_of_key(None, "order 1002"));
+    }
+
+    #[test]
+    fn the_keys_of_two_callers_never_meet() {
+        let (one, two) = (id_of_key(Some("a1"), "order 1001"), id_of_key(Some("b2"), "order 1001"));
+        assert_ne!(one, two);
+        assert_ne!(one, id_of_key(None, "order 1001"));
+        assert_eq!(one, id_of_key(Some("a1"), "order 1001"));
     }
 }

@@ -1,0 +1,84 @@
+//! The demo against an installation of three processes: orders go the whole way, and both sides' books agree.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use crate::site::{Part, Site, get, until};
+use crate::summary::{has_its_shape, went_well};
+
+/// Six ports in a row that nobody listens on now: a sandbox's.
+fn ports() -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let spread = (std::process::id() % 500) as u16 * 40;
+    (0..1_000)
+        .map(|nth| 20_000 + (spread + nth * 8) % 40_000)
+        .find(|base| (0..6).all(|nth| free(base + nth)))
+        .expect("six free ports in a row")
+}
+
+/// A shop whose days are seconds.
+fn fast(command: &mut Command, since: &str, sandbox: u16, shop: &str) {
+    command.env("WINDLASS_SPEED", "3600").env("WINDLASS_SPEED_SINCE", since);
+    command.env("WINDLASS_SANDBOX", format!("http://127.0.0.1:{sandbox}")).env("WINDLASS_SHOP", shop);
+}
+
+#[test]
+fn orders_go_through_a_running_installation_and_both_sides_agree() {
+    let site = Site::new();
+    let sandbox = ports();
+    let shop = site
+        .place
+        .file("shop.toml", "time_to_pay_s = 1800\ncomplete_after_s = 3600\ntrack_every_max_s = 1800\n");
+    let since = windlass_engine::Clock::system().wall().to_rfc3339();
+    let made = site.run(&["keys", "create", "--json", "--name", "demo", "--scopes", "jobs:read,jobs:write"]);
+    let key = made.well().json()["key"].as_str().unwrap().to_owned();
+    let start = |args: &[&str]| -> Part {
+        let mut command = site.command(&[args, &["--json"]].concat());
+        fast(&mut command, &since, sandbox, &shop);
+        site.start(command)
+    };
+    let api = start(&["api", "--listen", "127.0.0.1:0"]);
+    let worker = start(&["worker", "--metrics-listen", "127.0.0.1:0"]);
+    let scheduler = start(&["scheduler", "--metrics-listen", "127.0.0.1:0"]);
+    for part in [&api, &worker, &scheduler] {
+        part.until_ready(true);
+    }
+    let port = sandbox.to_string();
+    let demo = |count: &str| {
+        let args =
+            ["demo", "--server", &api.door, "--sandbox-port", &port, "--count", count, "--exit", "--json"];
+        let mut command = site.command(&args);
+        fast(&mut command, &since, sandbox, &shop);
+        command.env("WINDLASS_API_KEY", &key);
+        site.place.start(command)
+    };
+    let summary = demo("15").end().well().json();
+    has_its_shape(&summary);
+    went_well(&summary, 15);
+
+    // Killed and started again, the second demo goes on from what it noted, and counts only what is its own.
+    let mut killed = demo("8");
+    let note = site.place.data().join("demo-server/beginning.json");
+    killed.until("it has begun", |_| note.exists().then_some(()));
+    killed.kill();
+    let summary = demo("8").end().well().json();
+    went_well(&summary, 8);
+    assert!(!note.exists());
+
+    until("the worker is idle", || (worker.ready().0 == 200).then_some(()));
+    assert_eq!(get(&api.door, "/v1/totals").0, 401);
+}
+
+#[test]
+fn a_server_that_wants_a_key_or_is_not_there_is_told() {
+    let site = Site::new();
+    let told = site.run(&["demo", "--server", "http://127.0.0.1:1", "--exit"]);
+    told.says(1, &["http://127.0.0.1:1 is not ready"]);
+    let api = site.api();
+    site.run(&["keys", "create", "--name", "other", "--scopes", "admin"]).well();
+    until("the door is closed", || (get(&api.door, "/v1/totals").0 == 401).then_some(()));
+    let port = ports().to_string();
+    let demo = ["demo", "--server", &api.door, "--sandbox-port", &port, "--exit"];
+    site.run(&demo).says(1, &["A key is needed", "keys create"]);
+    site.run(&[&demo[..], &["--speed", "60"]].concat()).says(1, &["WINDLASS_SPEED"]);
+}
