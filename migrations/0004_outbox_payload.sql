@@ -43,4 +43,6 @@ ALTER TABLE outbox_next RENAME TO outbox;
 CREATE UNIQUE INDEX outbox_unique ON outbox (kind, unique_key) WHERE unique_key IS NOT NULL AND state = 'live';
 CREATE INDEX outbox_waiting ON outbox (position, id) WHERE handed_at IS NULL AND state = 'live';
 CREATE INDEX outbox_handed ON outbox (look_at, id) WHERE handed_at IS NOT NULL;
+-- Finds what another carrier was given, and counts what this one has, without reading the envelopes.
+CREATE INDEX outbox_carrier ON outbox (carrier) WHERE handed_at IS NOT NULL AND state = 'live';
 CREATE INDEX outbox_ended ON outbox (ended_at, id) WHERE ended_at IS NOT NULL;

@@ -15,6 +15,7 @@ use crate::demo::{self, Demo};
 use crate::telemetry;
 
 pub mod api;
+mod bench;
 mod check;
 mod jobs;
 mod keys;
@@ -80,6 +81,8 @@ enum Command {
     Jobs(Jobs),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
+    /// Measures what this installation can do: enqueue, drain, latency.
+    Bench(bench::Bench),
     /// The simulated outside world alone.
     Sandbox(sandbox::Alone),
 }
@@ -192,6 +195,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Sandbox(alone) => {
             alone.run(&config, &everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
+        Command::Bench(bench) => bench.run(config, everywhere.json).await,
         Command::Check => match check::run(config).await {
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),

@@ -17,9 +17,9 @@ use windlass_jobs::ledger::Ledger;
 
 /// How long the carrier or the ledger may take to say that it is there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// A loop that has not come round for so long, in wall time, stands still. An ask waits 5 s at most, and the
-/// scheduler's round takes as long when nothing is due.
-pub const STILL_MAX: Duration = Duration::from_secs(15);
+/// A loop that has not come round for so long, in wall time, stands still. An ask waits 10 s at most, and a
+/// round of the scheduler takes 5 s when nothing is due.
+pub const STILL_MAX: Duration = Duration::from_secs(20);
 
 /// What runs in this process beside its stores.
 #[derive(Clone, Default)]
@@ -188,7 +188,7 @@ mod tests {
         pulse.answered.beat(&clock);
         assert_eq!(stands_still(&pulse, clock.wall()), None);
         let later = clock.wall() + STILL_MAX + Duration::from_secs(1);
-        assert!(stands_still(&pulse, later).unwrap().contains("for 16 s"));
+        assert!(stands_still(&pulse, later).unwrap().contains("for 21 s"));
         let full = FetchPulse::new("orders", 0);
         assert_eq!(stands_still(&full, later), None, "who has no room does not ask");
     }
@@ -213,6 +213,6 @@ mod tests {
         assert!(comes_round(&pulse, clock.wall()).is_err());
         pulse.beat(&clock);
         assert!(comes_round(&pulse, clock.wall()).is_ok());
-        assert!(comes_round(&pulse, clock.wall() + STILL_MAX * 2).unwrap_err().contains("30 s"));
+        assert!(comes_round(&pulse, clock.wall() + STILL_MAX * 2).unwrap_err().contains("40 s"));
     }
 }

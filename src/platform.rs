@@ -38,7 +38,7 @@ use crate::telemetry::Metrics;
 mod accept;
 mod stores;
 
-pub use stores::{Carrier, Stores};
+pub use stores::{BACKLOG_MAX, Carrier, Stores};
 
 /// What this build calls itself.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -258,7 +258,12 @@ const RETENTION: Retention = Retention {
     dead_age_max: Duration::from_secs(90 * 24 * 3_600),
 };
 
-fn shop(accounts: Accounts, mut settings: Settings, ledger: &Ledger, clock: &Clock) -> anyhow::Result<Shop> {
+pub(crate) fn shop(
+    accounts: Accounts,
+    mut settings: Settings,
+    ledger: &Ledger,
+    clock: &Clock,
+) -> anyhow::Result<Shop> {
     let http =
         Http::new(&HttpSettings::default(), clock.clone()).context("the HTTP client cannot be made")?;
     let holder = format!("{}-{}", host_name(), std::process::id());

@@ -5,11 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use windlass::bench::progress::Phase;
+use windlass::bench::workers::Running;
 use windlass_benches::filled::Filled;
-use windlass_benches::process;
+use windlass_benches::process::Process;
 
-use crate::running::Running;
-use crate::{BATCH, toy};
+use crate::BATCH;
 
 /// The argument that makes this program the process that is looked at.
 pub const ARGUMENT: &str = "alone";
@@ -31,17 +32,17 @@ pub fn spawn(jobs: usize, others: usize) -> anyhow::Result<()> {
 /// Enqueues and drains `jobs`, then does nothing for ten seconds with its workers waiting.
 pub async fn measure(jobs: usize, others: usize) -> anyhow::Result<()> {
     let filled = Filled::with(others).await?;
-    let opened = process::rss_mib()?;
-    let mut running = Running::on(&filled);
-    filled.enqueue_batches(jobs, BATCH, toy::plain).await?;
-    running.until_completed(jobs / BATCH * BATCH).await?;
+    let process = Process::this();
+    let opened = process.rss_mib()?;
+    let silent = Phase::silent();
+    let mut running = Running::on(&filled, &silent);
+    filled.enqueue_batches(jobs, BATCH, &silent).await?;
+    running.until_completed(jobs).await?;
     tokio::time::sleep(SETTLING).await;
-    let before = process::cpu_time()?;
-    tokio::time::sleep(IDLE).await;
-    let share = (process::cpu_time()? - before).as_secs_f64() / IDLE.as_secs_f64();
+    let percent = process.cpu_percent_over(IDLE).await?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{:<58} {:>10.2} % of one core, over {} s", "idle CPU", share * 100.0, IDLE.as_secs())?;
-    let (peak, idle) = (process::peak_rss_mib()?, process::rss_mib()?);
+    writeln!(out, "{:<58} {:>10.2} % of one core, over {} s", "idle CPU", percent, IDLE.as_secs())?;
+    let (peak, idle) = (process.peak_rss_mib()?, process.rss_mib()?);
     writeln!(out, "{:<58} {peak:>10.0} MiB peak, {idle:.0} idle, {opened:.0} before the jobs", "memory")?;
     drop(out);
     running.stop().await

@@ -6,21 +6,21 @@
 //! set TMPDIR to measure another disk.
 
 mod alone;
-mod running;
-mod toy;
 
 use std::io::Write;
 
 use anyhow::Context;
+use windlass::bench::progress::Phase;
+use windlass::bench::workers::{self, PACED_PER_S};
 use windlass_benches::filled::Filled;
-use windlass_benches::{Row, Runs, ceiling, percentile, print_rates};
+use windlass_benches::{Row, Runs, percentile, print_rates};
 
 const RUNS: usize = 5;
 const JOBS: usize = 100_000;
 pub const BATCH: usize = 1_000;
 const PRODUCERS: usize = 64;
-/// Rows in one of the ceiling's commits when it drains.
-const CEILING_RESERVED: u32 = 500;
+/// Jobs whose start latency is taken: three seconds of them.
+const PACED_JOBS: usize = 600;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -54,21 +54,26 @@ async fn measure(runs: usize, jobs: usize, others: usize) -> anyhow::Result<()> 
     for _ in 0..runs {
         let fresh = Filled::with(0).await?;
         let filled = if others == 0 { &fresh } else { &kept };
-        rows[0].ours.add(filled.enqueue_batches(jobs, BATCH, toy::plain).await?);
-        rows[2].ours.add(running::drain(filled, jobs / BATCH * BATCH).await?);
-        rows[1].ours.add(filled.enqueue_singly(jobs, PRODUCERS, toy::plain).await?);
-        running::drain(filled, jobs / PRODUCERS * PRODUCERS).await?;
-        rows[3].ours.add(running::both_ways(filled, jobs, PRODUCERS).await?);
-        let waits = running::start_latencies_ms(filled).await?;
+        let silent = Phase::silent();
+        let singles = jobs / PRODUCERS * PRODUCERS;
+        rows[0].ours.add(filled.enqueue_batches(jobs, BATCH, &silent).await?.per_s);
+        rows[2].ours.add(workers::drain(filled, jobs, &silent).await?.per_s);
+        let singly = filled.enqueue_singly(singles, PRODUCERS, &silent).await?;
+        rows[1].ours.add(singly.per_s);
+        workers::drain(filled, singly.jobs, &silent).await?;
+        rows[3].ours.add(workers::both_ways(filled, singles, PRODUCERS, &silent).await?.per_s);
+        let waits = workers::start_waits_ms(filled, PACED_JOBS, &silent).await?;
         p50.add(percentile(&waits, 0.5));
         p99.add(percentile(&waits, 0.99));
+        let bare = fresh.bare()?;
         let ceilings = [
-            ceiling::enqueue(jobs, BATCH)?,
-            ceiling::enqueue(jobs, PRODUCERS)?,
-            ceiling::drain(jobs, CEILING_RESERVED)?,
+            bare.enqueue(filled, jobs, BATCH, &silent).await?,
+            // As many to a commit as there are producers.
+            bare.enqueue(filled, jobs, PRODUCERS, &silent).await?,
+            bare.drain(2 * jobs, &silent).await?,
         ];
         for (row, ceiling) in rows.iter_mut().zip(ceilings) {
-            row.ceiling.get_or_insert_default().add(ceiling);
+            row.ceiling.get_or_insert_default().add(ceiling.per_s);
         }
     }
     let title = format!("{jobs} jobs a run, {runs} runs, {others} other jobs in the file");
@@ -77,7 +82,7 @@ async fn measure(runs: usize, jobs: usize, others: usize) -> anyhow::Result<()> 
     writeln!(
         std::io::stdout(),
         "{:<58} {:>10.2} ms p50, {:.2} ms p99 ({least:.2}-{most:.2})",
-        format!("enqueue -> start at {}/s", running::PACED_PER_S),
+        format!("enqueue -> start at {}/s", PACED_PER_S),
         p50.median(),
         p99.median()
     )?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 pub use panics::remember_panic_places;
@@ -34,7 +35,7 @@ const FAULT_BYTES_MAX: usize = 4_000;
 
 /// Runs the attempts of one queue.
 pub(crate) struct Runner<C: 'static> {
-    pub(crate) queue: String,
+    pub(crate) queue: Arc<str>,
     pub(crate) table: Arc<JobTable<C>>,
     pub(crate) context: Arc<C>,
     pub(crate) clock: Clock,
@@ -62,9 +63,11 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let began = self.clock.wall();
         self.measures.started(self.clock.now().since(delivery.due_at));
         let (end, outage, kind, context) = match self.readable(&delivery) {
-            Ok((kind, envelope)) => {
-                let context = self.context_of(&delivery, kind, &envelope, &cancel);
-                let ending = self.body(kind, envelope, &context, &cancel, &lost).await;
+            Ok((kind, mut envelope)) => {
+                let payload = std::mem::replace(&mut envelope.payload, RawValue::NULL.to_owned());
+                let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
+                let context = self.context_of(&delivery, kind, envelope, &cancel);
+                let ending = self.body(kind, payload, timeout, &context, &cancel, &lost).await;
                 let Some((end, outage)) =
                     self.end_of(&delivery, kind, &context, ending, cancel.is_cancelled())
                 else {
@@ -107,7 +110,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         &self,
         delivery: &Delivery,
         kind: &JobKind<C>,
-        envelope: &Envelope,
+        envelope: Envelope,
         cancel: &CancellationToken,
     ) -> JobContext {
         let facts = AttemptFacts {
@@ -119,7 +122,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
             created_at: delivery.created_at,
             deadline_at: delivery.deadline_at,
         };
-        let context = JobContext::new(facts, envelope.clone(), self.clock.clone(), cancel.clone());
+        let context = JobContext::new(facts, envelope, self.clock.clone(), cancel.clone());
         self.hands.attach(&delivery.id, delivery.token, &context);
         context
     }
@@ -128,14 +131,14 @@ impl<C: Send + Sync + 'static> Runner<C> {
     async fn body(
         &self,
         kind: &'static JobKind<C>,
-        envelope: Envelope,
+        payload: Box<RawValue>,
+        timeout: Duration,
         context: &JobContext,
         cancel: &CancellationToken,
         lost: &Lost,
     ) -> Ending {
-        let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
         // The call itself may panic too, not only the future that it gives.
-        let job = async { (kind.run)(envelope.payload, self.context.clone(), context.clone()).await };
+        let job = async { (kind.run)(payload, self.context.clone(), context.clone()).await };
         let job = AssertUnwindSafe(job).catch_unwind();
         let stubborn = async {
             cancel.cancelled().await;

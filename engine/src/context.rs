@@ -23,6 +23,7 @@ pub struct JobContext(Arc<Attempt>);
 #[derive(Debug)]
 struct Attempt {
     facts: AttemptFacts,
+    /// Without its payload, which the job itself has.
     envelope: Envelope,
     clock: Clock,
     cancel: CancellationToken,
@@ -33,7 +34,7 @@ struct Attempt {
 #[derive(Clone, Debug)]
 pub struct AttemptFacts {
     pub id: JobId,
-    pub queue: String,
+    pub queue: Arc<str>,
     /// 1 for the first.
     pub attempt: u32,
     pub attempts_max: u32,

@@ -1,6 +1,7 @@
 //! Names of jobs and of deliveries.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,9 @@ use crate::clock::Timestamp;
 pub const JOB_ID_CHARS_MAX: usize = 64;
 
 /// Names a job for ever. A UUIDv7 unless the caller chose it: enqueueing twice under one id is enqueueing once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct JobId(String);
+/// Copies share one text: a job's id is handed around a dozen times while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(Arc<str>);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a job id has 1 to {JOB_ID_CHARS_MAX} characters out of A-Z a-z 0-9 . _ : / -; got {0:?}")]
@@ -27,7 +28,7 @@ impl JobId {
             micros / 1_000_000,
             (micros % 1_000_000) as u32 * 1_000,
         );
-        Self(uuid::Uuid::new_v7(at).to_string())
+        Self(uuid::Uuid::new_v7(at).to_string().into())
     }
 
     /// An id that a caller chose or derived.
@@ -35,7 +36,7 @@ impl JobId {
         let text = text.into();
         let fits = (1..=JOB_ID_CHARS_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:/-".contains(&b));
-        if fits { Ok(Self(text)) } else { Err(BadJobId(text)) }
+        if fits { Ok(Self(text.into())) } else { Err(BadJobId(text)) }
     }
 
     /// An id made out of parts that name the same thing at every try, such as a schedule and an instant. What an
@@ -48,7 +49,10 @@ impl JobId {
                 plain.bytes().fold(base, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
             };
             let head: String = plain.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-            Self(format!("{head}:{:016x}{:016x}", hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15)))
+            Self(
+                format!("{head}:{:016x}{:016x}", hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15))
+                    .into(),
+            )
         })
     }
 
@@ -67,6 +71,12 @@ impl std::str::FromStr for JobId {
     type Err = BadJobId;
     fn from_str(text: &str) -> Result<Self, BadJobId> {
         Self::parse(text)
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
     }
 }
 

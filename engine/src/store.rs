@@ -20,6 +20,7 @@ use crate::job::{Priority, State};
 mod books;
 mod prepared;
 pub mod redis;
+pub mod spread;
 pub mod sqlite;
 
 pub use books::{Counts, QueueAudit, QueueStats};

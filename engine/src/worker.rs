@@ -55,7 +55,7 @@ pub struct Workers<C: 'static> {
 /// How often a worker says that it lives, and looks for leases that ran out.
 const BEAT: Duration = Duration::from_secs(5);
 /// How often finished jobs are pruned.
-const PRUNE: Duration = Duration::from_secs(10);
+const PRUNE: Duration = Duration::from_secs(30);
 
 impl<C: Send + Sync + 'static> Workers<C> {
     /// Works until `stop`, then drains; `hurry` ends the drain.
@@ -107,7 +107,7 @@ impl<C: Send + Sync + 'static> Workers<C> {
             clock: self.clock.clone(),
             hands: backend.hands(),
             acks: backend.acks(),
-            queue,
+            queue: queue.into(),
             hurry,
         });
         let worker = WorkerBuilder::new(name.as_str())

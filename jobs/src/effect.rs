@@ -31,6 +31,7 @@ mod record;
 
 pub use error::EffectError;
 pub use known::Told;
+pub(crate) use list::effects_about_in;
 pub use list::{
     EFFECT_ROWS_MAX, EffectPage, EffectView, effects, effects_about, effects_by_kind, effects_in_doubt,
 };

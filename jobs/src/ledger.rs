@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sqlx::AnyPool;
+use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Notify, mpsc};
 use windlass_engine::Clock;
 
@@ -29,6 +29,7 @@ mod writer;
 pub use error::{LedgerError, is_ledger_away};
 pub(crate) use in_flight::{InFlight, Telling};
 pub use shelf::LedgerShelf;
+pub(crate) use timeline::timeline_in;
 pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
 pub use tx::Tx;
 pub(crate) use writer::Writer;
@@ -48,6 +49,7 @@ struct Inner {
     identity: String,
     writer: Writer,
     reads: AnyPool,
+    snapshot: &'static str,
     clock: Clock,
     /// Tells the relay that rows were put.
     wake: Arc<Notify>,
@@ -79,7 +81,7 @@ impl Ledger {
         tell_time_max: Duration,
         outbox_rows_max: u64,
     ) -> Result<Ledger, LedgerError> {
-        let open::Pools { writer, reads } = open::open(url).await?;
+        let open::Pools { writer, reads, snapshot } = open::open(url).await?;
         let identity = identity::of(&writer, clock).await?;
         let wake = Arc::new(Notify::new());
         let positions = Arc::new(Positions(AtomicI64::new(0)));
@@ -90,6 +92,7 @@ impl Ledger {
             identity,
             writer,
             reads,
+            snapshot,
             clock: clock.clone(),
             wake,
             writes,
@@ -131,6 +134,11 @@ impl Ledger {
     /// Connections that can only read; each statement sees what was committed before it.
     pub fn reads(&self) -> &AnyPool {
         &self.0.reads
+    }
+
+    /// A transaction that only reads, all of it as it was at one moment.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction<'static, Any>, LedgerError> {
+        Ok(self.0.reads.begin_with(self.0.snapshot).await?)
     }
 
     pub fn clock(&self) -> &Clock {

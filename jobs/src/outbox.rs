@@ -27,7 +27,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 use tokio::sync::oneshot;
 use windlass_engine::store::ENQUEUE_ITEMS_MAX;
 use windlass_engine::{JobId, NewJob, Timestamp};
@@ -173,22 +172,27 @@ impl Ledger {
         Ok(revived)
     }
 
+    /// Counted over indexes, each of which holds only the rows in question.
     pub async fn outbox_counts(&self) -> Result<OutboxCounts, LedgerError> {
-        let rows = sqlx::query(
-            "SELECT state, CASE WHEN handed_at IS NULL THEN 0 ELSE 1 END AS handed, COUNT(*) AS rows_n \
-             FROM outbox GROUP BY state, CASE WHEN handed_at IS NULL THEN 0 ELSE 1 END",
+        let mut tx = self.snapshot().await?;
+        let (waiting, handed_over): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE handed_at IS NULL AND state = 'live') AS waiting, \
+                    (SELECT COUNT(*) FROM outbox WHERE handed_at IS NOT NULL AND state = 'live') AS handed_over",
         )
-        .fetch_all(self.reads())
+        .fetch_one(&mut *tx)
         .await?;
-        let mut counts = OutboxCounts::default();
-        for row in rows {
-            let (state, handed, n): (String, i64, i64) =
-                (row.try_get("state")?, row.try_get("handed")?, row.try_get("rows_n")?);
-            match (OutboxState::parse(&state)?, handed) {
-                (OutboxState::Live, 0) => counts.waiting += n,
-                (OutboxState::Live, _) => counts.handed_over += n,
-                (OutboxState::Dead, _) => counts.dead += n,
-                (OutboxState::Refused, _) => counts.refused += n,
+        let ended: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT state, COUNT(*) AS rows_n FROM outbox WHERE ended_at IS NOT NULL GROUP BY state",
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut counts = OutboxCounts { waiting, handed_over, ..OutboxCounts::default() };
+        for (state, n) in ended {
+            match OutboxState::parse(&state)? {
+                // A row that lives has not ended: it is counted above.
+                OutboxState::Live => {}
+                OutboxState::Dead => counts.dead = n,
+                OutboxState::Refused => counts.refused = n,
             }
         }
         Ok(counts)

@@ -58,7 +58,9 @@ impl Postgres {
         let (_, url) = SHARED.get_or_init(|| match std::env::var("TEST_DATABASE_URL") {
             Ok(url) => (None, url),
             Err(_) => {
-                let postgres = Postgres::start();
+                // Nobody turns this one's power off, and hundreds of databases are made and dropped on it.
+                let mut postgres = Postgres::with(&["fsync=off", "full_page_writes=off"]);
+                postgres.process.as_mut().expect("it runs").remove_folder_at_end();
                 let url = postgres.url("postgres");
                 (Some(postgres), url)
             }
@@ -74,6 +76,14 @@ impl Postgres {
         psql(server, &format!("CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"));
         let (server, _) = server.rsplit_once('/').expect("an address of a database");
         format!("{server}/{name}")
+    }
+
+    /// Drops a database of [`Postgres::fresh_database`], whoever is still connected to it. A full disk of the next
+    /// test is worse than a database that stays: failures are not told.
+    pub fn drop_database(url: &str) {
+        if let Some((_, name)) = url.rsplit_once('/') {
+            let _ = try_psql(Self::shared(), &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
     }
 
     pub fn start_again(&mut self) {

@@ -1,7 +1,7 @@
 //! A process: started, watched, stopped as rudely as one likes.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,11 +26,14 @@ impl Process {
         let _ = std::fs::remove_file(&pid_file);
         let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log file");
         let script = r#""$@" </dev/null & echo $! > "$PID_FILE.new" && mv "$PID_FILE.new" "$PID_FILE"
-            while read -r _; do :; done; kill -9 $! 2>/dev/null; kill -9 -$! 2>/dev/null; wait"#;
+            while read -r word; do [ "$word" = "remove" ] && remove=yes; done
+            kill -9 $! 2>/dev/null; kill -9 -$! 2>/dev/null; wait
+            [ "$remove" ] && { rm -rf "$FOLDER" || { sleep 1; rm -rf "$FOLDER"; }; }"#;
         let guard = Command::new("sh")
             .args(["-c", script, "sh"])
             .args(command)
             .env("PID_FILE", &pid_file)
+            .env("FOLDER", folder)
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
@@ -45,6 +48,13 @@ impl Process {
             std::thread::sleep(Duration::from_millis(2));
         };
         Self { guard, pid }
+    }
+
+    /// For a server whose owner is never dropped: its folder goes when it dies.
+    pub fn remove_folder_at_end(&mut self) {
+        if let Some(words) = &mut self.guard.stdin {
+            words.write_all(b"remove\n").expect("the shell listens");
+        }
     }
 
     /// Sends a signal, such as `KILL`.

@@ -31,6 +31,15 @@ impl Redis {
         Self { _own_folder: Some(folder), ..Self::stopped(path, options) }.started()
     }
 
+    /// That speaks only TLS; the options name its certificate. [`Self::cli`] cannot speak to it.
+    pub fn with_tls(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut redis = Self::stopped(folder.path().to_owned(), options);
+        let port = redis.port.to_string();
+        redis.options.extend(["--port", "0", "--tls-port", &port].map(Into::into));
+        Self { _own_folder: Some(folder), ..redis }.started()
+    }
+
     /// With its files in a folder that the caller keeps.
     pub fn in_folder(folder: &Path, options: &[&str]) -> Self {
         Self::stopped(folder.to_owned(), options).started()
@@ -56,8 +65,8 @@ impl Redis {
         command.extend(["--dir".into(), folder, "--port".into(), self.port.to_string()]);
         command.extend(self.options.iter().cloned());
         let process = Process::start(&command, &self.folder);
+        wait_for_port(self.port, &process, &self.folder);
         if !self.options.iter().any(|option| option == "--tls-port") {
-            wait_for_port(self.port, &process, &self.folder);
             self.wait_until_loaded();
         }
         self.process = Some(process);

@@ -154,7 +154,11 @@ impl Role {
         let monitors = self.monitors(&config).await?;
         let schedules = if self.schedules() { Some(schedules(&config.schedules)?) } else { None };
         let settings = shop_settings(config.shop.as_deref())?;
-        let stores = Stores::open(&config, &clock).await?;
+        let stores = tokio::select! {
+            stores = Stores::open(&config, &clock) => stores?,
+            // Nothing has begun: a store that lets us wait does not hold up the end.
+            () = lifecycle.stop.cancelled() => return Ok(()),
+        };
         let access = match &door {
             Some(door) => access(&config, &stores, door.local_addr()?).await?,
             None => Access::Open,
@@ -215,6 +219,8 @@ impl Role {
                 None,
             ));
         }
+        std::fs::create_dir_all(&config.data)
+            .with_context(|| format!("cannot make the data folder {}", config.data.display()))?;
         let sandbox = windlass_sandbox::start(windlass_sandbox::Config {
             journal: Some(config.data.join("sandbox.journal")),
             ..windlass_sandbox::Config::new(clock.clone(), 1)

@@ -24,7 +24,7 @@ const INSIDE: [&str; 2] = ["orders", "diagnostics"];
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
 /// Jobs of one queue that may wait.
-const BACKLOG_MAX: u64 = 1_000_000;
+pub const BACKLOG_MAX: u64 = 1_000_000;
 
 impl Stores {
     /// Opens both, and binds the carrier to its ledger. A queue that has no gate rules yet is given ours; what an operator set stays.
@@ -34,7 +34,7 @@ impl Stores {
     pub async fn open(config: &Config, clock: &Clock) -> anyhow::Result<Self> {
         let files = [config.queue.path(), config.database.path()].into_iter().flatten();
         let folders = files.filter_map(Path::parent);
-        for folder in std::iter::once(config.data.as_path()).chain(folders) {
+        for folder in folders {
             std::fs::create_dir_all(folder).with_context(|| {
                 format!("cannot make the data folder {}: choose another with --data", folder.display())
             })?;

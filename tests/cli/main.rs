@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "not every target needs all of it")]
 mod process;
 
+mod bench;
 mod data_folders;
 mod json;
 mod order_files;

@@ -75,7 +75,7 @@ async fn an_order_is_told_with_its_story() {
     let new = NewJob::of(&job, &door.clock);
     let facts = AttemptFacts {
         id: new.id.clone(),
-        queue: new.queue.clone(),
+        queue: new.queue.as_str().into(),
         attempt: 1,
         attempts_max: 10,
         due_at: NOON,

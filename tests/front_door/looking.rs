@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use windlass_engine::gate::{GateRules, Pause};
 use windlass_engine::store::{End, FaultCause, JobFault, WorkerBeat};
 
-use crate::support::{NOON, TestDoor, normal, parcel};
+use crate::support::{NOON, TestDoor, normal, order, parcel};
 
 #[tokio::test]
 async fn a_job_tells_its_whole_story() {
@@ -158,4 +158,13 @@ async fn why_a_job_does_not_run_is_told_in_words() {
 async fn why(door: &TestDoor, id: &str) -> String {
     let told: Value = door.get(&format!("/v1/jobs/{id}/why")).await.json();
     told["why"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_totals_tell_what_the_ledger_holds() {
+    let door = TestDoor::open().await;
+    door.accepted(&order("1001")).await;
+    let totals = door.get("/v1/totals").await.json();
+    assert_eq!(totals["outbox"]["waiting"], 1, "{totals}");
+    assert_eq!(totals["business"]["orders"], json!({}), "no step of the order has run");
 }

@@ -43,6 +43,7 @@ fn three_processes_carry_jobs_of_the_door_and_of_a_schedule() {
         part.running.terminate();
         part.running.end().well();
     }
+    assert!(!site.place.data().exists(), "processes on servers need no folder");
 }
 
 #[test]
@@ -98,4 +99,12 @@ fn each_program_says_its_version() {
         let name = program.rsplit('/').next().unwrap();
         assert_eq!(told.out.trim(), format!("{name} {}", env!("CARGO_PKG_VERSION")));
     }
+}
+
+#[test]
+fn a_benchmark_measures_the_redis_that_is_set_and_leaves_nothing_on_it() {
+    let site = Site::new();
+    let figures = site.run(&["bench", "--jobs", "50", "--pairs", "1", "--json"]).well().json();
+    assert_eq!(figures["store"], "redis", "{figures}");
+    assert_eq!(site.redis.cli(&["dbsize"]).trim(), "0");
 }

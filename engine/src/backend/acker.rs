@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::held::Hands;
 use super::{EndedJob, OnEnded};
@@ -14,7 +14,9 @@ use crate::retry::Backoff;
 use crate::store::{Delivery, End, Settled, Settlement, Store, StoreError};
 
 /// Settlements in one call.
-const SETTLE_MAX: usize = 500;
+const SETTLE_MAX: usize = 250;
+/// Calls on their way at once: the store works on one while the next is written out.
+const CALLS_MAX: usize = 3;
 /// Between two tries while the carrier is away.
 const AWAY: Backoff = Backoff { base_ms: 20, cap_ms: 2_000 };
 /// Tries before what ended is given up: by then the leases have run out and the jobs run again elsewhere.
@@ -58,9 +60,9 @@ pub(super) fn start(
 ) -> (Acks, JoinHandle<()>) {
     let (send, mut messages) = mpsc::unbounded_channel();
     let acks = Acks { send, hands: hands.clone() };
-    let acker = Acker { store, queue, hands, on_ended };
+    let acker = Arc::new(Acker { store, queue, hands, on_ended });
     let task = tokio::spawn(async move {
-        let mut batch = Vec::with_capacity(SETTLE_MAX);
+        let (mut batch, mut calls) = (Vec::with_capacity(SETTLE_MAX), JoinSet::new());
         while messages.recv_many(&mut batch, SETTLE_MAX).await > 0 {
             let (mut ended, mut in_outbox, mut close) = (Vec::with_capacity(batch.len()), Vec::new(), false);
             for message in batch.drain(..) {
@@ -73,7 +75,12 @@ pub(super) fn start(
                 }
             }
             if !ended.is_empty() {
-                acker.settle(ended, in_outbox).await;
+                let acker = acker.clone();
+                calls.spawn(async move { acker.settle(ended, in_outbox).await });
+            }
+            // What ends meanwhile gathers for the next call.
+            while calls.len() >= CALLS_MAX || (close && !calls.is_empty()) {
+                calls.join_next().await;
             }
             if close {
                 return;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +16,11 @@ use crate::retry::Backoff;
 use crate::store::{Ask, Delivery, Store};
 
 /// Wall time that one ask waits in the store for work.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(10);
+/// Jobs of one ask: what a carrier hands out without holding up others for long.
+const ASK_JOBS_MAX: u32 = 250;
+/// Asks on their way at once.
+const ASKS_MAX: usize = 3;
 /// Between two tries while the carrier is away.
 const AWAY: Backoff = Backoff { base_ms: 50, cap_ms: 5_000 };
 
@@ -29,33 +35,60 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
+    /// Keeps asking. While there is plenty, several asks are on their way at once: the store works on one while the
+    /// answer to another is read.
     pub(super) async fn run(self) {
-        let (mut away, mut pace) = (0, Pace::new());
+        let (mut away, mut plenty, mut pace) = (0, false, Pace::new());
+        let mut asks = FuturesUnordered::new();
+        let mut asked = 0;
         // The first answer comes at once: a worker is ready when its asks are answered.
-        let mut wait = Duration::ZERO;
+        let mut wait_max = Duration::ZERO;
         while !self.stop.is_cancelled() {
-            let jobs_max = self.wait_until_wanted(&mut pace).await;
-            if jobs_max == 0 {
-                return;
+            // Registered before the look, so that a job that ends in between is not missed.
+            let room = self.hands.room();
+            while asks.is_empty() || (plenty && asks.len() < ASKS_MAX) {
+                let n = self.wanted(asked, &mut pace);
+                if n == 0 || (!asks.is_empty() && n < ASK_JOBS_MAX) {
+                    break;
+                }
+                let wait = if asks.is_empty() { wait_max } else { Duration::ZERO };
+                let ask = self.ask(n, wait);
+                let store = &self.store;
+                asks.push(async move { (n, store.reserve(ask).await) });
+                asked += n;
             }
-            let reserved = tokio::select! {
-                reserved = self.store.reserve(self.ask(jobs_max, wait)) => reserved,
+            let (n, reserved) = tokio::select! {
+                Some(answer) = asks.next() => answer,
+                () = room, if asks.is_empty() || plenty => {
+                    if asks.is_empty() {
+                        self.pulse.freed.beat(&self.clock);
+                    }
+                    continue;
+                }
+                // What the asks would have got goes back unharmed.
                 () = self.stop.cancelled() => return,
             };
+            asked -= n;
             match reserved {
                 Ok(reserved) => {
-                    (away, wait) = (0, WAIT);
+                    (away, wait_max) = (0, WAIT);
                     self.pulse.answered.beat(&self.clock);
+                    plenty = reserved.deliveries.len() == n as usize;
                     pace.add(reserved.deliveries.len());
                     self.hand_on(reserved.deliveries);
                 }
                 Err(error) => {
-                    away += 1;
+                    (away, plenty) = (away + 1, false);
                     tracing::warn!(queue = self.settings.queue, %error, "no work can be fetched, trying again");
                     self.pause(AWAY.wait(away, fastrand::f64())).await;
                 }
             }
         }
+    }
+
+    fn wanted(&self, asked: u32, pace: &mut Pace) -> u32 {
+        let (held, buffered) = (self.hands.count() + asked, self.hands.buffered() + asked);
+        wanted_now(self.settings.slots, held, buffered, pace.per_s()).min(ASK_JOBS_MAX)
     }
 
     fn ask(&self, jobs_max: u32, wait: Duration) -> Ask {
@@ -76,22 +109,6 @@ impl Fetcher {
         for delivery in deliveries {
             // The receiver outlives this task: close() awaits it before it drains what is left.
             let _ = self.fill.send(delivery);
-        }
-    }
-
-    /// Waits until there is room; 0: told to stop.
-    async fn wait_until_wanted(&self, pace: &mut Pace) -> u32 {
-        loop {
-            // Registered before the look, so that a job that ends in between is not missed.
-            let room = self.hands.room();
-            let n = wanted_now(self.settings.slots, self.hands.count(), self.hands.buffered(), pace.per_s());
-            if n > 0 {
-                return n;
-            }
-            tokio::select! {
-                () = room => self.pulse.freed.beat(&self.clock),
-                () = self.stop.cancelled() => return 0,
-            }
         }
     }
 

@@ -66,6 +66,9 @@ pub struct RedisSettings {
     pub completed_jobs_max: u64,
     /// Bytes of their records, about 250 a job.
     pub completed_bytes_max: u64,
+    /// Until an answer comes, or the connection is held to be lost. A server that loads its file or forks for a
+    /// rewrite is slow, not dead.
+    pub answer_max: Duration,
 }
 
 impl RedisSettings {
@@ -75,6 +78,7 @@ impl RedisSettings {
             namespace: namespace.into(),
             completed_jobs_max: 100_000,
             completed_bytes_max: 64 * 1024 * 1024,
+            answer_max: Duration::from_secs(15),
         }
     }
 }
@@ -101,7 +105,7 @@ impl RedisStore {
     /// `Unavailable` when it cannot be reached or refuses us; `Invalid` when its settings would lose jobs or the
     /// namespace is no name; `Unreadable` when the namespace is of another build. The message says what to do.
     pub async fn open(settings: RedisSettings, clock: Clock) -> Result<Self, StoreError> {
-        let RedisSettings { url, namespace, completed_jobs_max, completed_bytes_max } = settings;
+        let RedisSettings { url, namespace, completed_jobs_max, completed_bytes_max, answer_max } = settings;
         let fits = (1..=NAMESPACE_CHARS_MAX).contains(&namespace.len())
             && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
         if !fits {
@@ -110,7 +114,7 @@ impl RedisStore {
             )));
         }
         let prefix = format!("{{windlass:{namespace}}}:");
-        let link = Link::new(&url)?;
+        let link = Link::new(&url, answer_max)?;
         let promises = guard::look_at(&link, &prefix).await?;
         link.load().await?;
         let shared = Arc::new(Shared::new(link, prefix, clock));

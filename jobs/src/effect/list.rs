@@ -1,8 +1,8 @@
 //! What people look at: effects in doubt, the effects of an order, how many of each kind.
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 use windlass_engine::Timestamp;
 
 use super::record::EffectState;
@@ -90,13 +90,22 @@ pub async fn effects(
 
 /// The effects of one order, the oldest first, at most [`EFFECT_ROWS_MAX`].
 pub async fn effects_about(ledger: &Ledger, about: &str) -> Result<Vec<EffectView>, LedgerError> {
+    let mut conn = ledger.reads().acquire().await?;
+    effects_about_in(&mut conn, about).await
+}
+
+/// As [`effects_about`], on a connection of the caller's.
+pub(crate) async fn effects_about_in(
+    conn: &mut AnyConnection,
+    about: &str,
+) -> Result<Vec<EffectView>, LedgerError> {
     let rows = sqlx::query(
         "SELECT key, kind, about, state, tells, code, reason, last_error, created_at, doubted_at, settled_at \
          FROM effects WHERE about = $1 ORDER BY created_at, key LIMIT $2",
     )
     .bind(about.to_owned())
     .bind(i64::from(EFFECT_ROWS_MAX))
-    .fetch_all(ledger.reads())
+    .fetch_all(conn)
     .await?;
     rows.iter().map(view).collect()
 }

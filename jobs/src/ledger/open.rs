@@ -28,6 +28,8 @@ pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
 pub(super) struct Pools {
     pub writer: Writer,
     pub reads: AnyPool,
+    /// Begins a transaction of which every statement sees the same moment.
+    pub snapshot: &'static str,
 }
 
 pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {

@@ -1,8 +1,8 @@
 //! Reads the timeline of an order: what happened to it, oldest first. Written by [`Tx::event`](super::Tx::event).
 
 use serde::Serialize;
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 use windlass_engine::Timestamp;
 
 use super::Ledger;
@@ -36,6 +36,17 @@ pub async fn timeline(
     limit: u32,
     cursor: Option<&str>,
 ) -> Result<TimelinePage, LedgerError> {
+    let mut conn = ledger.reads().acquire().await?;
+    timeline_in(&mut conn, order_no, limit, cursor).await
+}
+
+/// As [`timeline`], on a connection of the caller's.
+pub(crate) async fn timeline_in(
+    conn: &mut AnyConnection,
+    order_no: &str,
+    limit: u32,
+    cursor: Option<&str>,
+) -> Result<TimelinePage, LedgerError> {
     let limit = limit.clamp(1, TIMELINE_ROWS_MAX) as usize;
     let (after_at, after_id) = match cursor {
         Some(cursor) => cursor
@@ -52,7 +63,7 @@ pub async fn timeline(
     .bind(after_at)
     .bind(after_id)
     .bind(limit as i64 + 1)
-    .fetch_all(ledger.reads())
+    .fetch_all(conn)
     .await?;
     let mut events = rows.iter().map(event).collect::<Result<Vec<_>, _>>()?;
     let more = events.len() > limit;

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::standing::{self, LineRow, OrderRow, ParcelRow, PaymentRow, RefundRow, Standing, SupplierRow};
-use crate::effect::{EffectView, effects_about};
-use crate::ledger::{Ledger, LedgerError, OrderEvent, TIMELINE_ROWS_MAX, timeline};
+use crate::effect::{EffectView, effects_about_in};
+use crate::ledger::{Ledger, LedgerError, OrderEvent, TIMELINE_ROWS_MAX, timeline_in};
 use crate::stored::stored_row;
 
 /// Instants are microseconds since 1970-01-01 UTC, money is fen.
@@ -44,9 +44,9 @@ pub struct NotificationRow {
 
 stored_row!(NotificationRow { template, event, channel, state, note, queued_at, settled_at });
 
-/// None: no order of that number is recorded.
+/// All of it as it was at one moment. None: no order of that number is recorded.
 pub async fn order_view(ledger: &Ledger, order_no: &str) -> Result<Option<OrderView>, LedgerError> {
-    let mut conn = ledger.reads().acquire().await?;
+    let mut conn = ledger.snapshot().await?;
     let Some(standing) = Standing::read(&mut conn, order_no).await? else { return Ok(None) };
     let lines = standing::lines(&mut conn, order_no).await?;
     let parcels = standing::parcels(&mut conn, order_no).await?;
@@ -61,7 +61,8 @@ pub async fn order_view(ledger: &Ledger, order_no: &str) -> Result<Option<OrderV
     .bind(order_no)
     .fetch_all(&mut *conn)
     .await?;
-    drop(conn);
+    let effects = effects_about_in(&mut conn, order_no).await?;
+    let events = timeline_in(&mut conn, order_no, TIMELINE_ROWS_MAX, None).await?.events;
     Ok(Some(OrderView {
         order: standing.order,
         lines,
@@ -71,7 +72,7 @@ pub async fn order_view(ledger: &Ledger, order_no: &str) -> Result<Option<OrderV
         shipping_upload,
         refunds: standing.refunds,
         notifications,
-        effects: effects_about(ledger, order_no).await?,
-        events: timeline(ledger, order_no, TIMELINE_ROWS_MAX, None).await?.events,
+        effects,
+        events,
     }))
 }

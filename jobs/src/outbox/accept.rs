@@ -170,9 +170,14 @@ impl Flusher {
         if self.room.take(rows) {
             return Ok(());
         }
-        let (live,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) AS n FROM outbox WHERE state = 'live'").fetch_one(conn).await?;
-        let left = self.rows_max.saturating_sub(live.max(0) as u64);
+        // Two counts over small indexes, instead of one over all envelopes.
+        let (waiting, handed): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM outbox WHERE handed_at IS NULL AND state = 'live') AS waiting, \
+                    (SELECT COUNT(*) FROM outbox WHERE handed_at IS NOT NULL AND state = 'live') AS handed",
+        )
+        .fetch_one(conn)
+        .await?;
+        let left = self.rows_max.saturating_sub((waiting + handed).max(0) as u64);
         // Other processes put rows too: only a part of what is left is ours to give without looking again.
         self.room.0.store((left / 4).max(left.min(ACCEPT_ROWS_MAX as u64)), Ordering::Relaxed);
         if self.room.take(rows) { Ok(()) } else { Err(LedgerError::Full { rows_max: self.rows_max }) }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::place::{NOON, Place};
+use crate::place::{Engine, NOON, Place};
 use windlass_engine::{Clock, JobError, Verdict};
 use windlass_jobs::effect::{
     Asked, Effect, EffectError, EffectKind, EffectState, Ended, effects, effects_about, effects_in_doubt,
@@ -11,6 +11,25 @@ use windlass_jobs::effect::{
 };
 use windlass_jobs::ledger::{Ledger, timeline};
 use windlass_jobs::outside::{Fault, OutsideError, System};
+
+on_every_engine! {
+    a_recorded_answer_is_given_without_a_call,
+    a_refusal_is_recorded_and_only_another_key_tries_again,
+    what_was_not_sent_is_told_again_even_if_it_may_be_told_only_once,
+    a_message_in_doubt_stays_in_doubt_and_is_not_repeated,
+    the_outside_is_asked_before_it_is_told_again,
+    an_unsent_second_call_leaves_the_first_in_doubt,
+    what_the_outside_deduplicates_is_told_again_without_asking,
+    an_attempt_that_died_while_telling_is_found_out_by_the_next,
+    a_call_of_another_process_is_waited_for_while_it_may_live,
+    a_call_that_takes_too_long_is_cut_off_and_in_doubt,
+    of_two_attempts_at_once_one_tells_and_the_other_waits,
+    two_kinds_of_effect_on_one_number_are_two_effects,
+    what_the_outside_says_it_can_never_do_is_refused_without_a_call,
+    news_from_elsewhere_settles_an_effect_in_doubt_once_and_its_job_finds_the_answer,
+    news_that_comes_before_the_lost_answer_is_the_answer,
+    what_was_refused_and_happened_all_the_same_is_done,
+}
 
 const UPLOAD: Effect<'_> = effect(EffectKind::UploadShipping);
 const REFUND: Effect<'_> = effect(EffectKind::WechatRefund);
@@ -82,9 +101,8 @@ async fn die_while_telling(ledger: &Ledger, effect: Effect<'_>) {
     }
 }
 
-#[tokio::test]
-async fn a_recorded_answer_is_given_without_a_call() {
-    let place = Place::new();
+async fn a_recorded_answer_is_given_without_a_call(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     for _ in 0..3 {
@@ -102,9 +120,8 @@ async fn a_recorded_answer_is_given_without_a_call() {
     );
 }
 
-#[tokio::test]
-async fn a_refusal_is_recorded_and_only_another_key_tries_again() {
-    let place = Place::new();
+async fn a_refusal_is_recorded_and_only_another_key_tries_again(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let refused = Ended::Refused { code: "43101".to_owned(), reason: "as the test wants it".to_owned() };
@@ -122,9 +139,8 @@ async fn a_refusal_is_recorded_and_only_another_key_tries_again() {
     );
 }
 
-#[tokio::test]
-async fn what_was_not_sent_is_told_again_even_if_it_may_be_told_only_once() {
-    let place = Place::new();
+async fn what_was_not_sent_is_told_again_even_if_it_may_be_told_only_once(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     for nothing_left in [
@@ -140,9 +156,8 @@ async fn what_was_not_sent_is_told_again_even_if_it_may_be_told_only_once() {
     assert_eq!(calls.seen(), (0, 4));
 }
 
-#[tokio::test]
-async fn a_message_in_doubt_stays_in_doubt_and_is_not_repeated() {
-    let place = Place::new();
+async fn a_message_in_doubt_stays_in_doubt_and_is_not_repeated(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     for cut_short in [Fault::InDoubt, Fault::Unavailable] {
         let calls = Calls::default();
@@ -162,9 +177,8 @@ async fn a_message_in_doubt_stays_in_doubt_and_is_not_repeated() {
     assert_ne!(page.effects[0].key, rest.effects[0].key);
 }
 
-#[tokio::test]
-async fn the_outside_is_asked_before_it_is_told_again() {
-    let place = Place::new();
+async fn the_outside_is_asked_before_it_is_told_again(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let cut = || Err(fault(Fault::InDoubt));
@@ -188,9 +202,8 @@ async fn the_outside_is_asked_before_it_is_told_again() {
     assert_eq!(effects_in_doubt(&ledger).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn an_unsent_second_call_leaves_the_first_in_doubt() {
-    let place = Place::new();
+async fn an_unsent_second_call_leaves_the_first_in_doubt(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let _ = calls.run(&ledger, UPLOAD, Ok(Asked::NeverHeard), Err(fault(Fault::InDoubt))).await;
@@ -200,9 +213,8 @@ async fn an_unsent_second_call_leaves_the_first_in_doubt() {
     assert_eq!(calls.seen(), (2, 3), "asked each time after the first");
 }
 
-#[tokio::test]
-async fn what_the_outside_deduplicates_is_told_again_without_asking() {
-    let place = Place::new();
+async fn what_the_outside_deduplicates_is_told_again_without_asking(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let first = calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Err(fault(Fault::InDoubt))).await;
@@ -211,9 +223,8 @@ async fn what_the_outside_deduplicates_is_told_again_without_asking() {
     assert_eq!(calls.seen(), (0, 2));
 }
 
-#[tokio::test]
-async fn an_attempt_that_died_while_telling_is_found_out_by_the_next() {
-    let place = Place::new();
+async fn an_attempt_that_died_while_telling_is_found_out_by_the_next(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     die_while_telling(&ledger, MAIL).await;
@@ -232,9 +243,8 @@ async fn an_attempt_that_died_while_telling_is_found_out_by_the_next() {
     assert_eq!(calls.seen(), (1, 2));
 }
 
-#[tokio::test]
-async fn a_call_of_another_process_is_waited_for_while_it_may_live() {
-    let place = Place::with(Clock::scaled(NOON, 100.0));
+async fn a_call_of_another_process_is_waited_for_while_it_may_live(engine: Engine) {
+    let place = Place::with(engine, Clock::scaled(NOON, 100.0));
     let here = Ledger::open_with(&place.url(), &place.clock, Duration::from_millis(400)).await.unwrap();
     let there = Ledger::open_with(&place.url(), &place.clock, Duration::from_millis(400)).await.unwrap();
     for effect in [MAIL, Effect { of: "k-2", ..UPLOAD }] {
@@ -262,9 +272,8 @@ async fn a_call_of_another_process_is_waited_for_while_it_may_live() {
     }
 }
 
-#[tokio::test]
-async fn a_call_that_takes_too_long_is_cut_off_and_in_doubt() {
-    let place = Place::new();
+async fn a_call_that_takes_too_long_is_cut_off_and_in_doubt(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = Ledger::open_with(&place.url(), &place.clock, Duration::from_millis(50)).await.unwrap();
     let slow = |effect| {
         let ledger = ledger.clone();
@@ -284,9 +293,8 @@ async fn a_call_that_takes_too_long_is_cut_off_and_in_doubt() {
     assert_eq!(effects_in_doubt(&ledger).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn of_two_attempts_at_once_one_tells_and_the_other_waits() {
-    let place = Place::new();
+async fn of_two_attempts_at_once_one_tells_and_the_other_waits(engine: Engine) {
+    let place = Place::new(engine);
     let (here, there) = (place.ledger().await, place.ledger().await);
     for (round, second) in [&here, &there].into_iter().enumerate() {
         for kind in [EffectKind::MailSend, EffectKind::UploadShipping] {
@@ -324,9 +332,8 @@ async fn of_two_attempts_at_once_one_tells_and_the_other_waits() {
     }
 }
 
-#[tokio::test]
-async fn two_kinds_of_effect_on_one_number_are_two_effects() {
-    let place = Place::new();
+async fn two_kinds_of_effect_on_one_number_are_two_effects(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     assert_eq!(calls.run(&ledger, MAIL, Ok(Asked::CannotTell), Ok("sent")).await.unwrap(), done("sent"));
@@ -336,9 +343,8 @@ async fn two_kinds_of_effect_on_one_number_are_two_effects() {
     assert_eq!(keys, ["mail.send:k-1", "wechat.refund:k-1"]);
 }
 
-#[tokio::test]
-async fn what_the_outside_says_it_can_never_do_is_refused_without_a_call() {
-    let place = Place::new();
+async fn what_the_outside_says_it_can_never_do_is_refused_without_a_call(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let _ = calls.run(&ledger, UPLOAD, Ok(Asked::NeverHeard), Err(fault(Fault::InDoubt))).await;
@@ -354,9 +360,8 @@ async fn a_refused_question_does_not_end_the_job() {
     assert_eq!(JobError::from(EffectError::Asking(no())).verdict(), Verdict::Retry { after: None });
 }
 
-#[tokio::test]
-async fn news_from_elsewhere_settles_an_effect_in_doubt_once_and_its_job_finds_the_answer() {
-    let place = Place::new();
+async fn news_from_elsewhere_settles_an_effect_in_doubt_once_and_its_job_finds_the_answer(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let _ = calls.run(&ledger, REFUND, Ok(Asked::CannotTell), Err(fault(Fault::InDoubt))).await;
@@ -374,9 +379,8 @@ async fn news_from_elsewhere_settles_an_effect_in_doubt_once_and_its_job_finds_t
     assert_eq!(events.len(), 2, "{events:?}");
 }
 
-#[tokio::test]
-async fn news_that_comes_before_the_lost_answer_is_the_answer() {
-    let place = Place::new();
+async fn news_that_comes_before_the_lost_answer_is_the_answer(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let ended = perform(
         &ledger,
@@ -395,9 +399,8 @@ async fn news_that_comes_before_the_lost_answer_is_the_answer() {
     assert_eq!(effects_in_doubt(&ledger).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn what_was_refused_and_happened_all_the_same_is_done() {
-    let place = Place::new();
+async fn what_was_refused_and_happened_all_the_same_is_done(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let calls = Calls::default();
     let no = fault(Fault::Refused { code: "busy".to_owned() });

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::place::Place;
+use crate::place::{Engine, Place};
 use proptest::prelude::*;
 use tokio::sync::Notify;
 use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, Repeat, effects_about, perform};
@@ -206,9 +206,18 @@ impl World {
 }
 
 #[test]
-fn whatever_fails_the_outside_counts_each_effect_once() {
+fn whatever_fails_the_outside_counts_each_effect_once_sqlite() {
+    whatever_fails_the_outside_counts_each_effect_once(Engine::Sqlite);
+}
+
+#[test]
+fn whatever_fails_the_outside_counts_each_effect_once_postgres() {
+    whatever_fails_the_outside_counts_each_effect_once(Engine::Postgres);
+}
+
+fn whatever_fails_the_outside_counts_each_effect_once(engine: Engine) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let place = Place::new();
+    let place = Place::new(engine);
     let world = runtime.block_on(async {
         let url = place.url();
         let open = || Ledger::open_with(&url, &place.clock, TELL_TIME_MAX);

@@ -1,5 +1,33 @@
-//! The ledger's platform half on real files: transactions, outbox and relay, effects, callbacks, tokens.
+//! The ledger's platform half on real files and a real PostgreSQL: transactions, outbox and relay, effects,
+//! callbacks, tokens, keys.
+//!
+//! A claim is an `async fn(Engine)`; `on_every_engine!` makes a test of it for each engine. What only one engine can
+//! do to us (locked files, servers that go away) has tests of its own.
 
+/// Makes a test of each claim for each engine.
+macro_rules! on_every_engine {
+    ($($claim:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    super::$claim(crate::place::Engine::Sqlite).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    super::$claim(crate::place::Engine::Postgres).await;
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod api_keys;
 #[cfg(test)]
 mod effect_branches;
 #[cfg(test)]
@@ -9,11 +37,19 @@ mod job;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
+mod open_postgres;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod outbox_kill;
+#[cfg(test)]
+mod outbox_others;
 #[cfg(test)]
 mod outbox_relay;
 #[cfg(test)]
 mod place;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

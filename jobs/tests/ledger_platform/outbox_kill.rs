@@ -5,11 +5,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::job::{id, job};
-use crate::place::Place;
+use crate::place::{Engine, Place};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Clock, State, Store};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{Relay, RelaySettings};
+
+on_every_engine! {
+    a_kill_between_commit_and_hand_over_loses_nothing,
+}
 
 const CHILD_LEDGER: &str = "OUTBOX_KILL_LEDGER";
 /// Jobs that the child answers for before it is killed.
@@ -36,9 +40,8 @@ async fn child_that_accepts_until_it_is_killed() {
     }
 }
 
-#[tokio::test]
-async fn a_kill_between_commit_and_hand_over_loses_nothing() {
-    let place = Place::with(Clock::system());
+async fn a_kill_between_commit_and_hand_over_loses_nothing(engine: Engine) {
+    let place = Place::with(engine, Clock::system());
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["outbox_kill::child_that_accepts_until_it_is_killed", "--exact", "--nocapture"])
         .env(CHILD_LEDGER, place.url())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::Place;
+use crate::place::{Engine, Place};
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::GateRules;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -12,6 +12,22 @@ use windlass_engine::store::{Action, Ask, End, FaultCause, JobFault, Settled, Se
 use windlass_engine::{JobId, NewJob, State, Store, StoreError, Unique};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{HandedOver, OutboxCounts, OutboxState, Put, Relay, RelayError, RelaySettings};
+
+on_every_engine! {
+    accepted_jobs_are_handed_over_in_order,
+    a_running_relay_hands_over_as_soon_as_a_job_is_accepted,
+    a_wiped_carrier_gets_every_unfinished_job_again_and_no_finished_one,
+    handing_over_twice_is_harmless,
+    a_job_that_the_carrier_lost_is_handed_over_again,
+    a_job_that_was_pruned_long_after_it_was_handed_over_does_not_run_again,
+    a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger,
+    the_relay_does_not_bury_a_job_while_it_is_being_revived,
+    dead_jobs_are_forgotten_after_their_time,
+    a_full_queue_holds_up_only_its_own_jobs,
+    a_key_that_another_job_holds_in_the_carrier_delays_and_does_not_lose,
+    while_the_carrier_cannot_write_the_jobs_wait_in_the_ledger,
+    another_program_may_insert_jobs_and_a_bad_row_stops_nobody,
+}
 
 fn carrier(place: &Place, name: &str) -> Arc<dyn Store> {
     Arc::new(SqliteStore::open(place.path(name), place.clock.clone()).unwrap())
@@ -55,9 +71,8 @@ async fn states(store: &Arc<dyn Store>, ids: &[&str]) -> Vec<Option<State>> {
     store.states(ids.iter().map(|text| id(text)).collect()).await.unwrap()
 }
 
-#[tokio::test]
-async fn accepted_jobs_are_handed_over_in_order() {
-    let place = Place::new();
+async fn accepted_jobs_are_handed_over_in_order(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     let ids: Vec<String> = (0..700).map(|n| format!("j{n}")).collect();
     for id in &ids[..3] {
@@ -75,9 +90,8 @@ async fn accepted_jobs_are_handed_over_in_order() {
     );
 }
 
-#[tokio::test]
-async fn a_running_relay_hands_over_as_soon_as_a_job_is_accepted() {
-    let place = Place::new();
+async fn a_running_relay_hands_over_as_soon_as_a_job_is_accepted(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["before"]).await;
     let stop = CancellationToken::new();
@@ -104,9 +118,8 @@ async fn a_running_relay_hands_over_as_soon_as_a_job_is_accepted() {
     tokio::time::timeout(Duration::from_secs(5), running).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn a_wiped_carrier_gets_every_unfinished_job_again_and_no_finished_one() {
-    let place = Place::new();
+async fn a_wiped_carrier_gets_every_unfinished_job_again_and_no_finished_one(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["reported", "found", "dead", "open", "late"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -133,9 +146,8 @@ async fn a_wiped_carrier_gets_every_unfinished_job_again_and_no_finished_one() {
     hand_over_until(&ledger, &wiped, &["dead"]).await;
 }
 
-#[tokio::test]
-async fn handing_over_twice_is_harmless() {
-    let place = Place::new();
+async fn handing_over_twice_is_harmless(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["a", "b", "c"]).await;
     // A relay that died before it could write down what the carrier had taken; one job is over since.
@@ -150,9 +162,8 @@ async fn handing_over_twice_is_harmless() {
     assert_eq!(store.stats().await.unwrap()[0].counts.accepted, 3);
 }
 
-#[tokio::test]
-async fn a_job_that_the_carrier_lost_is_handed_over_again() {
-    let place = Place::new();
+async fn a_job_that_the_carrier_lost_is_handed_over_again(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["lost", "kept"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -164,9 +175,8 @@ async fn a_job_that_the_carrier_lost_is_handed_over_again() {
     assert_eq!(states(&store, &["lost", "kept"]).await, [Some(State::Ready), Some(State::Ready)]);
 }
 
-#[tokio::test]
-async fn a_job_that_was_pruned_long_after_it_was_handed_over_does_not_run_again() {
-    let place = Place::new();
+async fn a_job_that_was_pruned_long_after_it_was_handed_over_does_not_run_again(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["a"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -180,9 +190,8 @@ async fn a_job_that_was_pruned_long_after_it_was_handed_over_does_not_run_again(
     assert!(ledger.outbox_job(&id("a")).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger() {
-    let place = Place::new();
+async fn a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["a"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -196,9 +205,8 @@ async fn a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger() {
     assert_eq!(counts, OutboxCounts { handed_over: 1, ..Default::default() });
 }
 
-#[tokio::test]
-async fn the_relay_does_not_bury_a_job_while_it_is_being_revived() {
-    let place = Place::new();
+async fn the_relay_does_not_bury_a_job_while_it_is_being_revived(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["a"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -216,9 +224,8 @@ async fn the_relay_does_not_bury_a_job_while_it_is_being_revived() {
     assert_eq!(states(&store, &["a"]).await, [Some(State::Ready)]);
 }
 
-#[tokio::test]
-async fn dead_jobs_are_forgotten_after_their_time() {
-    let place = Place::new();
+async fn dead_jobs_are_forgotten_after_their_time(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     accept(&ledger, &["a"]).await;
     relay(&ledger, &store).hand_over_all().await.unwrap();
@@ -231,9 +238,8 @@ async fn dead_jobs_are_forgotten_after_their_time() {
     assert!(ledger.outbox_job(&id("a")).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn a_full_queue_holds_up_only_its_own_jobs() {
-    let place = Place::new();
+async fn a_full_queue_holds_up_only_its_own_jobs(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     store.set_gate("orders", GateRules { backlog_max: Some(1), ..GateRules::default() }).await.unwrap();
     accept(&ledger, &["a", "b"]).await;
@@ -245,9 +251,8 @@ async fn a_full_queue_holds_up_only_its_own_jobs() {
     hand_over_until(&ledger, &store, &["b"]).await;
 }
 
-#[tokio::test]
-async fn a_key_that_another_job_holds_in_the_carrier_delays_and_does_not_lose() {
-    let place = Place::new();
+async fn a_key_that_another_job_holds_in_the_carrier_delays_and_does_not_lose(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     let keyed =
         |text: &str| NewJob { unique: Some(Unique { key: "SO-1".to_owned(), window: None }), ..job(text) };
@@ -272,9 +277,8 @@ async fn hand_over_until(ledger: &Ledger, store: &Arc<dyn Store>, ids: &[&str]) 
     tokio::time::timeout(Duration::from_secs(10), all_there).await.expect("the rows go once they can");
 }
 
-#[tokio::test]
-async fn while_the_carrier_cannot_write_the_jobs_wait_in_the_ledger() {
-    let place = Place::new();
+async fn while_the_carrier_cannot_write_the_jobs_wait_in_the_ledger(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let big = |n: u32| NewJob {
         envelope: windlass_engine::Envelope::new(
@@ -295,9 +299,8 @@ async fn while_the_carrier_cannot_write_the_jobs_wait_in_the_ledger() {
     assert_eq!(relay(&ledger, &roomy).hand_over_all().await.unwrap().taken, 64);
 }
 
-#[tokio::test]
-async fn another_program_may_insert_jobs_and_a_bad_row_stops_nobody() {
-    let place = Place::new();
+async fn another_program_may_insert_jobs_and_a_bad_row_stops_nobody(engine: Engine) {
+    let place = Place::new(engine);
     let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
     let mut tx = ledger.begin().await.unwrap();
     for (id, envelope) in [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::place::{NOON, Place};
+use crate::place::{Engine, NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_jobs::callback::{
@@ -11,9 +11,18 @@ use windlass_jobs::callback::{
 use windlass_jobs::ledger::{Ledger, LedgerError, LedgerShelf, timeline};
 use windlass_jobs::token::{Token, TokenShelf};
 
-#[tokio::test]
-async fn a_timeline_is_read_in_pages_in_the_order_of_writing() {
-    let place = Place::new();
+on_every_engine! {
+    a_timeline_is_read_in_pages_in_the_order_of_writing,
+    a_text_too_long_for_the_timeline_is_cut_between_characters,
+    what_somebody_did_by_hand_is_in_the_audit_log,
+    a_callback_comes_back_byte_for_byte,
+    a_callback_that_comes_again_is_counted_and_waits_once,
+    a_forged_callback_does_not_stand_in_the_way_of_the_real_one,
+    a_token_on_the_shelf_is_every_process_s_and_its_claim_is_one_s,
+}
+
+async fn a_timeline_is_read_in_pages_in_the_order_of_writing(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     for n in 0..25 {
@@ -35,9 +44,8 @@ async fn a_timeline_is_read_in_pages_in_the_order_of_writing() {
     assert!(matches!(bad, Err(LedgerError::Invalid(_))), "{bad:?}");
 }
 
-#[tokio::test]
-async fn a_text_too_long_for_the_timeline_is_cut_between_characters() {
-    let place = Place::new();
+async fn a_text_too_long_for_the_timeline_is_cut_between_characters(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     tx.event("SO-1", "note", &"订".repeat(1_000), &Value::Null).await.unwrap();
@@ -46,9 +54,8 @@ async fn a_text_too_long_for_the_timeline_is_cut_between_characters() {
     assert_eq!(events[0].text, "订".repeat(666));
 }
 
-#[tokio::test]
-async fn what_somebody_did_by_hand_is_in_the_audit_log() {
-    let place = Place::new();
+async fn what_somebody_did_by_hand_is_in_the_audit_log(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     tx.audit("key:ops", "pause", "queue:orders", "stocktaking").await.unwrap();
@@ -81,9 +88,8 @@ async fn store(ledger: &Ledger, callback: &NewCallback) -> Result<bool, LedgerEr
     Ok(is_new)
 }
 
-#[tokio::test]
-async fn a_callback_comes_back_byte_for_byte() {
-    let place = Place::new();
+async fn a_callback_comes_back_byte_for_byte(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     for body in [&b"Method=hmm.scm_heorder.confirm&Data=%7B"[..], b"\xff\xfe\x00", b"with \0 inside", b""] {
         let put = new_callback(body, CallbackVerdict::Accepted);
@@ -100,9 +106,8 @@ async fn a_callback_comes_back_byte_for_byte() {
     assert!(matches!(store(&ledger, &long).await, Err(LedgerError::Invalid(_))));
 }
 
-#[tokio::test]
-async fn a_callback_that_comes_again_is_counted_and_waits_once() {
-    let place = Place::new();
+async fn a_callback_that_comes_again_is_counted_and_waits_once(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let good = new_callback(b"body", CallbackVerdict::Accepted);
     assert!(store(&ledger, &good).await.unwrap());
@@ -120,9 +125,8 @@ async fn a_callback_that_comes_again_is_counted_and_waits_once() {
     assert!(callbacks_waiting(&ledger, later, 10).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_forged_callback_does_not_stand_in_the_way_of_the_real_one() {
-    let place = Place::new();
+async fn a_forged_callback_does_not_stand_in_the_way_of_the_real_one(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let forged = new_callback(b"body", CallbackVerdict::Refused);
     assert!(store(&ledger, &forged).await.unwrap());
@@ -133,9 +137,8 @@ async fn a_forged_callback_does_not_stand_in_the_way_of_the_real_one() {
     assert_eq!((got.verdict, got.times), (CallbackVerdict::Accepted, 3));
 }
 
-#[tokio::test]
-async fn a_token_on_the_shelf_is_every_process_s_and_its_claim_is_one_s() {
-    let place = Place::new();
+async fn a_token_on_the_shelf_is_every_process_s_and_its_claim_is_one_s(engine: Engine) {
+    let place = Place::new(engine);
     let here = LedgerShelf::new(place.ledger().await);
     let there = LedgerShelf::new(place.ledger().await);
     let later = |secs| NOON + Duration::from_secs(secs);

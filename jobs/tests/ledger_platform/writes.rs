@@ -3,16 +3,26 @@
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::{NOON, Place};
+use crate::place::{Engine, NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_engine::Unique;
 use windlass_jobs::ledger::{Ledger, LedgerError, timeline};
 use windlass_jobs::outbox::{OutboxState, Put};
 
-#[tokio::test]
-async fn a_change_and_its_job_happen_both_or_neither() {
-    let place = Place::new();
+on_every_engine! {
+    a_change_and_its_job_happen_both_or_neither,
+    an_accepted_job_comes_back_as_it_was_put,
+    the_same_id_is_accepted_once_and_answers_with_its_fingerprint,
+    a_unique_key_is_held_while_the_row_lives,
+    a_job_over_the_bound_is_refused_and_takes_no_neighbour_with_it,
+    more_jobs_than_one_transaction_holds_are_all_accepted_in_order,
+    a_transaction_cut_off_anywhere_is_undone_and_blocks_nobody,
+    a_full_ledger_refuses_more_and_takes_them_again_when_jobs_are_over,
+}
+
+async fn a_change_and_its_job_happen_both_or_neither(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     tx.event("SO-1", "state", "paid", &Value::Null).await.unwrap();
@@ -34,9 +44,8 @@ async fn a_change_and_its_job_happen_both_or_neither() {
     assert_eq!(events[0].data, Some(json!({"from": "pending"})));
 }
 
-#[tokio::test]
-async fn an_accepted_job_comes_back_as_it_was_put() {
-    let place = Place::new();
+async fn an_accepted_job_comes_back_as_it_was_put(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut put = job("a").run_at(NOON).tag("order:SO-1").priority(windlass_engine::Priority::High);
     put.unique = Some(Unique { key: "SO-1".to_owned(), window: Some(Duration::from_secs(90)) });
@@ -48,9 +57,8 @@ async fn an_accepted_job_comes_back_as_it_was_put() {
     assert_eq!(serde_json::to_value(&row.job).unwrap(), serde_json::to_value(&put).unwrap());
 }
 
-#[tokio::test]
-async fn the_same_id_is_accepted_once_and_answers_with_its_fingerprint() {
-    let place = Place::new();
+async fn the_same_id_is_accepted_once_and_answers_with_its_fingerprint(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut first = job("a");
     first.envelope.fingerprint = Some("f1".to_owned());
@@ -59,9 +67,8 @@ async fn the_same_id_is_accepted_once_and_answers_with_its_fingerprint() {
     assert_eq!(ledger.accept(vec![job("a")]).await.unwrap(), [exists]);
 }
 
-#[tokio::test]
-async fn a_unique_key_is_held_while_the_row_lives() {
-    let place = Place::new();
+async fn a_unique_key_is_held_while_the_row_lives(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let keyed = |text: &str| {
         let mut job = job(text);
@@ -83,9 +90,8 @@ async fn a_unique_key_is_held_while_the_row_lives() {
     assert!(ledger.revive(&id("b")).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_job_over_the_bound_is_refused_and_takes_no_neighbour_with_it() {
-    let place = Place::new();
+async fn a_job_over_the_bound_is_refused_and_takes_no_neighbour_with_it(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let mut big = job("big");
     big.envelope.payload = serde_json::value::to_raw_value(&"x".repeat(1024 * 1024)).unwrap();
@@ -95,9 +101,8 @@ async fn a_job_over_the_bound_is_refused_and_takes_no_neighbour_with_it() {
     assert!(ledger.outbox_job(&id("b")).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn more_jobs_than_one_transaction_holds_are_all_accepted_in_order() {
-    let place = Place::new();
+async fn more_jobs_than_one_transaction_holds_are_all_accepted_in_order(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     let jobs = (0..1_203).map(|n| job(&format!("j{n}"))).collect();
     assert_eq!(ledger.accept(jobs).await.unwrap(), vec![Put::New; 1_203]);
@@ -107,9 +112,8 @@ async fn more_jobs_than_one_transaction_holds_are_all_accepted_in_order() {
     assert_eq!(ids, (0..1_203).map(|n| format!("j{n}")).collect::<Vec<_>>());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_cut_off_anywhere_is_undone_and_blocks_nobody() {
-    let place = Place::new();
+async fn a_transaction_cut_off_anywhere_is_undone_and_blocks_nobody(engine: Engine) {
+    let place = Place::new(engine);
     let ledger = place.ledger().await;
     for n in 0..60_u32 {
         let writing = tokio::spawn({
@@ -137,7 +141,7 @@ async fn a_transaction_cut_off_anywhere_is_undone_and_blocks_nobody() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_survived() {
-    let place = Place::new();
+    let place = Place::new(Engine::Sqlite);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(tx.conn()).await.unwrap();
@@ -168,10 +172,9 @@ async fn a_full_disk_is_said_and_survived() {
     assert_eq!(rows().await, kept * 100 + 1);
 }
 
-#[tokio::test]
-async fn a_full_ledger_refuses_more_and_takes_them_again_when_jobs_are_over() {
+async fn a_full_ledger_refuses_more_and_takes_them_again_when_jobs_are_over(engine: Engine) {
     const ROWS_MAX: u64 = 3;
-    let place = Place::new();
+    let place = Place::new(engine);
     let url = place.url();
     let open = Ledger::open_bounded(&url, &place.clock, Duration::from_secs(30), ROWS_MAX);
     let ledger = open.await.unwrap();

@@ -6,7 +6,22 @@ use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
 use windlass_jobs::suppliers::receive_ylh_callback;
 use windlass_sandbox::{Span, credentials};
 
+use crate::house::Engine;
 use crate::town::{Plan, Town, fulfil, order};
+
+on_every_engine! {
+    confirmations_that_come_again_or_too_late_change_nothing,
+    a_cancel_answer_before_the_confirmation_ends_the_order,
+    goods_that_came_back_are_paid_back_once_however_often_it_is_said,
+    an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it_is_refused,
+    an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later,
+    forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_on,
+    a_payment_that_is_asked_for_while_it_is_called_back_counts_once,
+    a_payment_of_another_amount_is_left_to_a_person,
+    an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_again_and_again,
+    callbacks_in_any_order_and_any_number_end_in_the_same_state,
+    a_notice_that_wechat_did_not_sign_is_answered_401_and_kept,
+}
 
 /// A form as YLH sends it, signed (facts: ylh.md 9).
 fn form(method: &str, stamp: &str, data: &str) -> Vec<u8> {
@@ -47,20 +62,19 @@ impl Town {
     }
 }
 
-async fn silent_town() -> Town {
+async fn silent_town(engine: Engine) -> Town {
     let mut plan = Plan::calm();
     plan.pace.confirm = Span::hours(100, 101);
     plan.pace.cancel_answer = Span::hours(100, 101);
-    Town::build(plan).await
+    Town::build(engine, plan).await
 }
 
 fn data(no: &str, state: i64, rest: &str) -> String {
     format!(r#"{{"ExtOrderNo":"SO.{no}","PlatformOrderNo":"{no}-1","State":{state}{rest}}}"#)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn confirmations_that_come_again_or_too_late_change_nothing() {
-    let town = silent_town().await;
+async fn confirmations_that_come_again_or_too_late_change_nothing(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7001").await;
     assert!(town.ylh_says(form("confirm", "20260105120000", &data("SO-7001", 1, ""))).await);
     assert!(
@@ -77,9 +91,8 @@ async fn confirmations_that_come_again_or_too_late_change_nothing() {
     assert!(view.refunds.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancel_answer_before_the_confirmation_ends_the_order() {
-    let town = silent_town().await;
+async fn a_cancel_answer_before_the_confirmation_ends_the_order(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7002").await;
     let items = r#","itemList":"[{\"productCode\":\"FAKE00001\",\"totalQty\":1,\"receiveQty\":0,\"returnQty\":0,\"rejectQty\":1}]""#;
     assert!(town.ylh_says(form("cancel", "20260105120100", &data("SO-7002", 1, items))).await);
@@ -91,9 +104,8 @@ async fn a_cancel_answer_before_the_confirmation_ends_the_order() {
     assert_eq!(view.order.state, OrderState::Refused);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn goods_that_came_back_are_paid_back_once_however_often_it_is_said() {
-    let town = silent_town().await;
+async fn goods_that_came_back_are_paid_back_once_however_often_it_is_said(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7003").await;
     assert!(town.ylh_says(form("confirm", "20260105120000", &data("SO-7003", 1, ""))).await);
     town.until("SO-7003", OrderState::Confirmed).await;
@@ -115,9 +127,8 @@ async fn goods_that_came_back_are_paid_back_once_however_often_it_is_said() {
     assert_eq!(view.order.state, OrderState::Confirmed);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it_is_refused() {
-    let town = silent_town().await;
+async fn an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it_is_refused(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7004").await;
     assert!(town.ylh_says(form("oostock", "20260105120000", &data("SO-7004", 1, ""))).await);
     town.until_view("SO-7004", "asking YLH to cancel", |view| {
@@ -130,9 +141,8 @@ async fn an_order_that_turns_out_to_be_out_of_stock_is_cancelled_there_before_it
     assert_eq!(view.refunds[0].amount_fen, view.order.total_fen);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later() {
-    let town = silent_town().await;
+async fn an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7008").await;
     assert!(town.ylh_says(form("confirm", "20260105120000", &data("SO-7008", 1, ""))).await);
     town.until("SO-7008", OrderState::Confirmed).await;
@@ -155,9 +165,8 @@ async fn an_order_that_the_supplier_keeps_goes_on_and_can_be_cancelled_later() {
     assert_eq!(view.refunds.len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_on() {
-    let town = silent_town().await;
+async fn forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_on(engine: Engine) {
+    let town = silent_town(engine).await;
     town.placed("SO-7005").await;
     let forged = signed("confirm", "20260105120000", &data("SO-7005", 0, ""), "guessed");
     assert!(!town.ylh_says(forged).await);
@@ -176,9 +185,8 @@ async fn forged_callbacks_and_those_about_unknown_orders_are_kept_and_not_acted_
     assert_eq!(town.view("SO-7005").await.expect("there").order.state, OrderState::Placed);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_is_asked_for_while_it_is_called_back_counts_once() {
-    let town = Town::calm().await;
+async fn a_payment_that_is_asked_for_while_it_is_called_back_counts_once(engine: Engine) {
+    let town = Town::calm(engine).await;
     // The customer pays at the very moment at which the shop asks for the first time.
     for n in 0..10 {
         town.order(&format!("SO-71{n:02}"), &["FAKE00001"], Some(5)).await;
@@ -192,9 +200,8 @@ async fn a_payment_that_is_asked_for_while_it_is_called_back_counts_once() {
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_of_another_amount_is_left_to_a_person() {
-    let town = Town::calm().await;
+async fn a_payment_of_another_amount_is_left_to_a_person(engine: Engine) {
+    let town = Town::calm(engine).await;
     let asked = order("SO-7006", &["FAKE00001"]);
     let mut paid = asked.clone();
     paid.total_fen -= 1;
@@ -207,12 +214,11 @@ async fn a_payment_of_another_amount_is_left_to_a_person() {
     assert_eq!(town.tally().await.needs_person, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_again_and_again() {
+async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_again_and_again(engine: Engine) {
     let mut plan = Plan::calm();
     plan.settings.time_to_pay_s = 600;
     plan.settings.sweep_after_s = 60;
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     let (first, other) = (order("SO-7301", &["FAKE00001"]), order("SO-7302", &["FAKE00001"]));
     let mut odd = order("SO-7303", &["FAKE00001"]);
     town.check_out(&first, Some(5)).await;
@@ -242,9 +248,8 @@ async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_agai
     assert_eq!(town.tally().await.needs_person, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn callbacks_in_any_order_and_any_number_end_in_the_same_state() {
-    let town = silent_town().await;
+async fn callbacks_in_any_order_and_any_number_end_in_the_same_state(engine: Engine) {
+    let town = silent_town(engine).await;
     let back = |rejected: i64| {
         format!(
             r#","itemList":[{{"productCode":"FAKE00002","totalQty":2,"receiveQty":0,"returnQty":0,"rejectQty":{rejected}}}]"#
@@ -270,9 +275,8 @@ async fn callbacks_in_any_order_and_any_number_end_in_the_same_state() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_notice_that_wechat_did_not_sign_is_answered_401_and_kept() {
-    let town = Town::calm().await;
+async fn a_notice_that_wechat_did_not_sign_is_answered_401_and_kept(engine: Engine) {
+    let town = Town::calm(engine).await;
     let shop = town.house().shop.clone();
     let headers: Vec<(String, String)> = [
         ("Wechatpay-Serial", credentials().wechat_pay.platform_serial),

@@ -3,11 +3,19 @@
 use windlass_jobs::orders::OrderState;
 use windlass_sandbox::Span;
 
+use crate::house::Engine;
 use crate::town::{Plan, Town};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unpaid_order_is_closed_and_cancelled() {
-    let town = Town::calm().await;
+on_every_engine! {
+    an_unpaid_order_is_closed_and_cancelled,
+    an_order_at_the_supplier_is_cancelled_there_before_the_money_goes_back,
+    a_confirmed_order_is_either_cancelled_and_paid_back_or_goes_on_and_is_delivered,
+    a_shipped_order_cannot_be_cancelled_and_says_so,
+    orders_cancelled_at_any_moment_end_with_the_right_money,
+}
+
+async fn an_unpaid_order_is_closed_and_cancelled(engine: Engine) {
+    let town = Town::calm(engine).await;
     town.order("SO-4001", &["FAKE00001"], None).await;
     town.until("SO-4001", OrderState::Pending).await;
     town.cancel("SO-4001").await;
@@ -18,11 +26,10 @@ async fn an_unpaid_order_is_closed_and_cancelled() {
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_at_the_supplier_is_cancelled_there_before_the_money_goes_back() {
+async fn an_order_at_the_supplier_is_cancelled_there_before_the_money_goes_back(engine: Engine) {
     let mut plan = Plan::calm();
     plan.pace.confirm = Span::hours(1, 2);
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     town.order("SO-4002", &["FAKE00001"], Some(10)).await;
     town.until("SO-4002", OrderState::Placed).await;
     town.cancel("SO-4002").await;
@@ -36,11 +43,10 @@ async fn an_order_at_the_supplier_is_cancelled_there_before_the_money_goes_back(
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_confirmed_order_is_either_cancelled_and_paid_back_or_goes_on_and_is_delivered() {
+async fn a_confirmed_order_is_either_cancelled_and_paid_back_or_goes_on_and_is_delivered(engine: Engine) {
     let mut plan = Plan::calm();
     plan.pace.ship = Span::minutes(20, 30);
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     for n in 0..6 {
         town.order(&format!("SO-41{n:02}"), &["FAKE00001"], Some(10)).await;
     }
@@ -62,11 +68,10 @@ async fn a_confirmed_order_is_either_cancelled_and_paid_back_or_goes_on_and_is_d
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shipped_order_cannot_be_cancelled_and_says_so() {
+async fn a_shipped_order_cannot_be_cancelled_and_says_so(engine: Engine) {
     let mut plan = Plan::calm();
     plan.pace.deliver = Span::hours(1, 2);
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     town.order("SO-4003", &["FAKE00001"], Some(10)).await;
     town.until("SO-4003", OrderState::Shipped).await;
     town.cancel("SO-4003").await;
@@ -78,9 +83,8 @@ async fn a_shipped_order_cannot_be_cancelled_and_says_so() {
     assert!(view.refunds.is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn orders_cancelled_at_any_moment_end_with_the_right_money() {
-    let town = Town::calm().await;
+async fn orders_cancelled_at_any_moment_end_with_the_right_money(engine: Engine) {
+    let town = Town::calm(engine).await;
     for n in 0..12_u64 {
         town.order(&format!("SO-42{n:02}"), &["FAKE00001"], Some(5)).await;
     }

@@ -4,11 +4,17 @@ use windlass_engine::State;
 use windlass_engine::store::Store;
 use windlass_jobs::orders::OrderState;
 
+use crate::house::Engine;
 use crate::town::{Town, fulfil, order};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_goes_all_the_way_and_each_effect_happens_once() {
-    let town = Town::calm().await;
+on_every_engine! {
+    an_order_goes_all_the_way_and_each_effect_happens_once,
+    the_same_order_again_changes_nothing_and_another_under_its_number_is_refused,
+    a_payment_that_nobody_called_back_about_is_found_by_asking,
+}
+
+async fn an_order_goes_all_the_way_and_each_effect_happens_once(engine: Engine) {
+    let town = Town::calm(engine).await;
     town.order("SO-1001", &["FAKE00001", "FAKE00002"], Some(20)).await;
     town.until("SO-1001", OrderState::Completed).await;
     town.until_ended(1).await;
@@ -36,9 +42,8 @@ async fn an_order_goes_all_the_way_and_each_effect_happens_once() {
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_same_order_again_changes_nothing_and_another_under_its_number_is_refused() {
-    let town = Town::calm().await;
+async fn the_same_order_again_changes_nothing_and_another_under_its_number_is_refused(engine: Engine) {
+    let town = Town::calm(engine).await;
     town.order("SO-1002", &["FAKE00001"], None).await;
     town.until("SO-1002", OrderState::Pending).await;
 
@@ -66,9 +71,8 @@ async fn the_same_order_again_changes_nothing_and_another_under_its_number_is_re
     assert_eq!(town.view("SO-1002").await.expect("there").lines[0].product_code, "FAKE00001");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_payment_that_nobody_called_back_about_is_found_by_asking() {
-    let town = Town::calm().await;
+async fn a_payment_that_nobody_called_back_about_is_found_by_asking(engine: Engine) {
+    let town = Town::calm(engine).await;
     town.deafen();
     town.order("SO-1003", &["FAKE00001"], Some(20)).await;
     let view = town.until("SO-1003", OrderState::Placed).await;

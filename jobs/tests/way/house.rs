@@ -36,10 +36,19 @@ const TICK: Duration = Duration::from_millis(150);
 const TELL_TIME_MAX: Duration = Duration::from_secs(4);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
 
+/// What the ledger is kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
 /// What outlives the process.
 #[derive(Clone)]
 pub struct Ground {
     pub folder: PathBuf,
+    /// The ledger's address.
+    pub ledger: String,
     pub clock: Clock,
     pub addresses: Addresses,
     pub settings: Settings,
@@ -108,8 +117,7 @@ impl Drop for House {
 }
 
 async fn open_ledger(ground: &Ground) -> Ledger {
-    let url = format!("sqlite:{}", ground.folder.join("ledger.sqlite").display());
-    Ledger::open_with(&url, &ground.clock, TELL_TIME_MAX).await.expect("the ledger opens")
+    Ledger::open_with(&ground.ledger, &ground.clock, TELL_TIME_MAX).await.expect("the ledger opens")
 }
 
 /// The process before holds the file until the last of its threads has ended.

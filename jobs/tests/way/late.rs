@@ -2,7 +2,14 @@
 
 use windlass_jobs::orders::OrderState;
 
+use crate::house::Engine;
 use crate::town::{Plan, Town, order};
+
+on_every_engine! {
+    an_unpaid_order_expires_and_its_payment_is_closed_at_wechat,
+    an_order_that_was_paid_in_the_last_moment_goes_on,
+    money_for_an_order_that_was_given_up_goes_back,
+}
 
 fn impatient() -> Plan {
     let mut plan = Plan::calm();
@@ -10,9 +17,8 @@ fn impatient() -> Plan {
     plan
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unpaid_order_expires_and_its_payment_is_closed_at_wechat() {
-    let town = Town::build(impatient()).await;
+async fn an_unpaid_order_expires_and_its_payment_is_closed_at_wechat(engine: Engine) {
+    let town = Town::build(engine, impatient()).await;
     town.order("SO-3001", &["FAKE00001"], None).await;
     let view = town.until("SO-3001", OrderState::Cancelled).await;
     assert_eq!(view.payment.state.as_str(), "closed");
@@ -23,9 +29,8 @@ async fn an_unpaid_order_expires_and_its_payment_is_closed_at_wechat() {
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_was_paid_in_the_last_moment_goes_on() {
-    let town = Town::build(impatient()).await;
+async fn an_order_that_was_paid_in_the_last_moment_goes_on(engine: Engine) {
+    let town = Town::build(engine, impatient()).await;
     town.deafen();
     let late = order("SO-3002", &["FAKE00001"]);
     // After the last question before the expiry, and before the expiry.
@@ -37,12 +42,11 @@ async fn an_order_that_was_paid_in_the_last_moment_goes_on() {
     assert_eq!(view.payment.state.as_str(), "succeeded");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn money_for_an_order_that_was_given_up_goes_back() {
+async fn money_for_an_order_that_was_given_up_goes_back(engine: Engine) {
     let mut plan = impatient();
     // Nobody went to the till before the order was given up: there is nothing to close.
     plan.settings.time_to_pay_s = 60;
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     let late = order("SO-3003", &["FAKE00001"]);
     town.house().accept(vec![crate::town::fulfil(&late, &town.ground.clock)]).await;
     town.until("SO-3003", OrderState::Cancelled).await;

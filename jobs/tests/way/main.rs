@@ -1,5 +1,29 @@
 //! The way of an order, from the till to the customer's door and back: the real jobs on real files and sockets
-//! against the simulated outside world.
+//! against the simulated outside world, with the ledger in a file and in PostgreSQL.
+//!
+//! A way is an `async fn(Engine)`; `on_every_engine!` makes a test of it for each engine.
+
+/// Makes a test of each way for each engine of the ledger.
+macro_rules! on_every_engine {
+    ($($way:ident),* $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $way() {
+                    super::$way(crate::house::Engine::Sqlite).await;
+                }
+            )*
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $way() {
+                    super::$way(crate::house::Engine::Postgres).await;
+                }
+            )*
+        }
+    };
+}
 
 mod door;
 mod house;
@@ -10,6 +34,7 @@ mod cancel;
 mod crash;
 mod happy;
 mod late;
+mod others;
 mod refuse;
 mod storm;
 mod sweep;

@@ -2,11 +2,16 @@
 
 use windlass_jobs::orders::OrderState;
 
+use crate::house::Engine;
 use crate::town::Town;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_cannot_be_delivered_is_refused_before_the_supplier_hears_of_it() {
-    let town = Town::calm().await;
+on_every_engine! {
+    an_order_that_cannot_be_delivered_is_refused_before_the_supplier_hears_of_it,
+    an_order_that_the_supplier_does_not_confirm_is_refused_and_paid_back,
+}
+
+async fn an_order_that_cannot_be_delivered_is_refused_before_the_supplier_hears_of_it(engine: Engine) {
+    let town = Town::calm(engine).await;
     for (no, code) in [("SO-2001", "NONE0001"), ("SO-2002", "NOPRICE1"), ("SO-2003", "OUT00001")] {
         town.order(no, &["FAKE00001", code], Some(10)).await;
     }
@@ -25,9 +30,8 @@ async fn an_order_that_cannot_be_delivered_is_refused_before_the_supplier_hears_
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_the_supplier_does_not_confirm_is_refused_and_paid_back() {
-    let town = Town::calm().await;
+async fn an_order_that_the_supplier_does_not_confirm_is_refused_and_paid_back(engine: Engine) {
+    let town = Town::calm(engine).await;
     town.order("SO-2004", &["FAIL0001"], Some(10)).await;
     let view = town.until("SO-2004", OrderState::Refused).await;
     assert_eq!(view.supplier_order.expect("placed").state.as_str(), "rejected");

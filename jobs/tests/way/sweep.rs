@@ -5,11 +5,17 @@ use windlass_engine::store::{Action, Filter, Store};
 use windlass_jobs::orders::{OrderState, OrderView};
 use windlass_sandbox::Span;
 
+use crate::house::Engine;
 use crate::town::{Plan, Town};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_step_whose_job_was_taken_away_is_done_all_the_same() {
-    let town = Town::calm().await;
+on_every_engine! {
+    a_step_whose_job_was_taken_away_is_done_all_the_same,
+    somebody_is_told_once_when_the_supplier_does_not_answer,
+    an_effect_left_in_doubt_by_an_order_that_moved_on_is_settled_by_what_is_known,
+}
+
+async fn a_step_whose_job_was_taken_away_is_done_all_the_same(engine: Engine) {
+    let town = Town::calm(engine).await;
     let store = town.house().store.clone();
     let pause =
         Pause { by: "test".to_owned(), reason: "to catch the job".to_owned(), at: town.ground.clock.now() };
@@ -33,12 +39,11 @@ async fn a_step_whose_job_was_taken_away_is_done_all_the_same() {
     town.assert_books_agree().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_is_told_once_when_the_supplier_does_not_answer() {
+async fn somebody_is_told_once_when_the_supplier_does_not_answer(engine: Engine) {
     let mut plan = Plan::calm();
     plan.pace.confirm = Span::hours(100, 101);
     plan.settings.confirm_overdue_s = 300;
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     town.order("SO-8002", &["FAKE00001"], Some(5)).await;
     let alerts =
         |view: &OrderView| view.events.iter().filter(|event| event.kind == "confirm_overdue").count();
@@ -49,13 +54,12 @@ async fn somebody_is_told_once_when_the_supplier_does_not_answer() {
     assert_eq!((alerts(&view), view.order.state), (1, OrderState::Placed));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_effect_left_in_doubt_by_an_order_that_moved_on_is_settled_by_what_is_known() {
+async fn an_effect_left_in_doubt_by_an_order_that_moved_on_is_settled_by_what_is_known(engine: Engine) {
     let mut plan = Plan::calm();
     plan.settings.time_to_pay_s = 600;
     // Before it is confirmed, the supplier lets go of any order.
     plan.pace.confirm = Span::hours(100, 101);
-    let town = Town::build(plan).await;
+    let town = Town::build(engine, plan).await;
     town.order("SO-8003", &["FAKE00001"], None).await;
     town.order("SO-8004", &["FAKE00001"], Some(5)).await;
     town.until("SO-8004", OrderState::Placed).await;

@@ -13,8 +13,9 @@ use windlass_jobs::orders::{
     tally,
 };
 use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
+use windlass_servers::Postgres;
 
-use crate::house::{Ground, House, settings};
+use crate::house::{Engine, Ground, House, settings};
 
 /// 2026-01-05 12:00 in Beijing.
 const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
@@ -66,12 +67,16 @@ impl Plan {
 }
 
 impl Town {
-    pub async fn calm() -> Self {
-        Self::build(Plan::calm()).await
+    pub async fn calm(engine: Engine) -> Self {
+        Self::build(engine, Plan::calm()).await
     }
 
-    pub async fn build(plan: Plan) -> Self {
+    pub async fn build(engine: Engine, plan: Plan) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let ledger = match engine {
+            Engine::Sqlite => format!("sqlite:{}", folder.path().join("ledger.sqlite").display()),
+            Engine::Postgres => Postgres::fresh_database(),
+        };
         let clock = Clock::scaled(NOON, SPEED);
         let config = Config {
             faults: plan.faults,
@@ -82,6 +87,7 @@ impl Town {
         let sandbox = windlass_sandbox::start(config).await.expect("the outside world");
         let ground = Ground {
             folder: folder.path().to_owned(),
+            ledger,
             clock,
             addresses: sandbox.addresses().clone(),
             settings: plan.settings,
@@ -315,6 +321,14 @@ impl Town {
         assert_eq!(tally.refunded_fen, truth.payments.refunded_fen, "money that went back");
         let dead = self.dead().await;
         assert!(dead.is_empty(), "{dead}");
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        if self.ground.ledger.starts_with("postgres") {
+            Postgres::drop_database(&self.ground.ledger);
+        }
     }
 }
 

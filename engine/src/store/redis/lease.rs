@@ -54,7 +54,10 @@ pub(super) async fn renew(
             };
             places.into_iter().map(job).collect()
         };
-        renewed.lost.extend(places()?);
+        let lost = places()?;
+        let ids: Vec<String> = lost.iter().map(|(id, _)| stored_id(id)).collect();
+        shared.held.take(ids.iter().zip(&lost).map(|(id, (_, token))| (id.as_str(), *token)), |_| ());
+        renewed.lost.extend(lost);
         renewed.cancelling.extend(places()?);
     }
     Ok(renewed)

@@ -8,18 +8,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind, Value,
+};
 
 use super::script::{self, Call};
 use crate::store::StoreError;
 
 /// Until a connection stands: TCP, TLS, password.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// Until an answer comes; a server that loads its file or forks for a rewrite is slow, not dead.
-const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 pub(super) struct Link {
     client: Client,
+    tls: bool,
+    /// See [`super::RedisSettings::answer_max`].
+    answer_max: Duration,
     current: Mutex<Option<Numbered>>,
     /// One connects, the others wait for it.
     connecting: tokio::sync::Mutex<()>,
@@ -35,14 +38,20 @@ struct Numbered {
 impl Link {
     /// # Errors
     /// `Invalid` when the address is none.
-    pub fn new(url: &str) -> Result<Self, StoreError> {
+    pub fn new(url: &str, answer_max: Duration) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|e| {
             // The address holds a password: it is not repeated.
             StoreError::Invalid(format!(
                 "the address of Redis cannot be read ({e}): redis://user:password@host:6379/0"
             ))
         })?;
-        Ok(Self { client, current: Mutex::new(None), connecting: tokio::sync::Mutex::new(()) })
+        let tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+        if tls {
+            // The client takes the process's provider and panics when there is none; another's choice stands.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let connecting = tokio::sync::Mutex::new(());
+        Ok(Self { client, tls, answer_max, current: Mutex::new(None), connecting })
     }
 
     /// A connection of one's own, for a call that blocks.
@@ -52,9 +61,27 @@ impl Link {
 
     async fn connect(&self, answer_max: Option<Duration>) -> Result<MultiplexedConnection, StoreError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_MAX))
+            .set_connection_timeout(Some(CONNECT_MAX.min(self.answer_max)))
             .set_response_timeout(answer_max);
-        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(explained)
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(|e| self.not_connected(e))
+    }
+
+    fn not_connected(&self, error: RedisError) -> StoreError {
+        match error {
+            error if !error.is_io_error() || error.is_connection_refusal() => explained(error),
+            // A time-out, too: who expects no TLS waits for the end of a line.
+            error if self.tls => StoreError::Unavailable(format!(
+                "no TLS connection to Redis ({error}): its certificate must be for the host in QUEUE_URL and by an \
+                 authority that this system or SSL_CERT_FILE trusts; a port without TLS has an address with redis:"
+            )),
+            error if error.is_connection_dropped() => StoreError::Unavailable(format!(
+                "Redis hangs up on whoever connects ({error}): a port with TLS has an address with rediss:"
+            )),
+            error => explained(error),
+        }
     }
 
     async fn shared(&self) -> Result<Numbered, StoreError> {
@@ -67,7 +94,7 @@ impl Link {
         }
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let fresh = Numbered { number, connection: self.connect(Some(ANSWER_MAX)).await? };
+        let fresh = Numbered { number, connection: self.connect(Some(self.answer_max)).await? };
         *self.lock() = Some(fresh.clone());
         Ok(fresh)
     }
@@ -150,11 +177,16 @@ pub(super) fn explained(error: RedisError) -> StoreError {
             "Redis has fewer replicas than min-replicas-to-write asks for ({error})"
         )),
         (Some("NOPERM"), _) => StoreError::Unavailable(format!(
-            "this Redis user may not do what a carrier does ({error}): give it ~{{windlass:*}}* and +@all -@dangerous +info"
+            "this Redis user may not do what a carrier does ({error}): give it ~{{windlass:*}}* and +@all -@dangerous +info +client|unblock"
         )),
         (_, ErrorKind::AuthenticationFailed) | (Some("NOAUTH" | "WRONGPASS"), _) => StoreError::Unavailable(
             "Redis refuses the user or password: set both in QUEUE_URL, redis://user:password@host:6379/0".into(),
         ),
+        _ if error.detail().is_some_and(|detail| detail.contains("DB index is out of range")) => {
+            StoreError::Unavailable(format!(
+                "Redis has no database of the number in QUEUE_URL ({error}): the last part of its path, 0 for the first"
+            ))
+        }
         (_, ErrorKind::Server(ServerErrorKind::ReadOnly)) => StoreError::Unavailable(
             "this Redis is a read-only replica: QUEUE_URL must lead to the primary (after a failover it may take a \
              moment until it does)"
@@ -169,7 +201,7 @@ pub(super) fn explained(error: RedisError) -> StoreError {
             StoreError::Unavailable("Redis is still loading its file".into())
         }
         _ if error.is_timeout() => {
-            StoreError::Unavailable(format!("Redis does not answer within {} s", ANSWER_MAX.as_secs()))
+            StoreError::Unavailable(format!("Redis does not answer in time ({error})"))
         }
         _ if error.is_connection_refusal() => StoreError::Unavailable(format!(
             "nobody listens at the address of QUEUE_URL ({error}): is Redis running there?"

@@ -93,9 +93,24 @@ pub(super) fn waiting(job: &Prepared, now: Timestamp, due: Option<Timestamp>) ->
     if let Some(deadline) = job.deadline_at {
         let _ = write!(out, "{}", deadline.micros());
     }
-    out.push('\n');
+    let (from, to) = payload_of(&job.envelope).unwrap_or_default();
+    let _ = writeln!(out, "\t{from}:{to}");
     out.push_str(&job.envelope);
     out
+}
+
+/// Where the payload stands in the text of an envelope: noted once, so that what becomes of the job later need not
+/// read the whole again.
+fn payload_of(envelope: &str) -> Option<(usize, usize)> {
+    #[derive(serde::Deserialize)]
+    struct Read<'e> {
+        #[serde(borrow)]
+        payload: &'e RawValue,
+    }
+    let Read { payload } = serde_json::from_str::<Read<'_>>(envelope).ok()?;
+    // It is a slice of the text it was read from.
+    let from = payload.get().as_ptr() as usize - envelope.as_ptr() as usize;
+    Some((from, from + payload.get().len()))
 }
 
 /// The first line of a record, read.
@@ -109,6 +124,8 @@ pub(super) struct Record<'r> {
     pub created_at: Timestamp,
     pub due_at: Timestamp,
     pub deadline_at: Option<Timestamp>,
+    /// Where the payload stands in the envelope; nowhere when it is empty.
+    payload: (usize, usize),
     pub end: Option<Completion<'r>>,
     pub envelope: &'r str,
 }
@@ -134,6 +151,8 @@ impl<'r> Record<'r> {
         let mut time = || fields.next()?.parse().ok().map(Timestamp::from_micros);
         let (created_at, due_at) = (time()?, time()?);
         let deadline_at = fields.next()?.parse().ok().map(Timestamp::from_micros);
+        let (from, to) = fields.next()?.split_once(':')?;
+        let payload = (from.parse().ok()?, to.parse().ok()?);
         let (mut end, mut envelope) = (None, body);
         if let Some(finished) = fields.next() {
             let finished_at = finished.parse().ok().map(Timestamp::from_micros)?;
@@ -149,7 +168,7 @@ impl<'r> Record<'r> {
                 result: (!result.is_empty()).then_some(result),
             });
         }
-        Some(Self { priority, queue, unique, created_at, due_at, deadline_at, end, envelope })
+        Some(Self { priority, queue, unique, created_at, due_at, deadline_at, payload, end, envelope })
     }
 
     pub fn unique_key(&self) -> Option<String> {
@@ -170,11 +189,21 @@ pub(super) struct Slim {
 }
 
 impl Slim {
-    pub fn of(text: &str) -> Option<Self> {
-        let record = Record::read(text)?;
-        let line = text.split_once('\n')?.0;
+    /// Of a record that was read from `text`.
+    pub fn of(record: &Record<'_>, text: &str) -> Option<Self> {
+        let head = text.get(1..text.len() - record.envelope.len() - 1)?;
+        let (before, after) = match record.payload {
+            (0, 0) => (record.envelope, ""),
+            (from, to) => (record.envelope.get(..from)?, record.envelope.get(to..)?),
+        };
+        let mut envelope = String::with_capacity(before.len() + after.len() + 4);
+        envelope.push_str(before);
+        if !after.is_empty() {
+            envelope.push_str("null");
+            envelope.push_str(after);
+        }
         let unique = record.unique.starts_with('k').then(|| record.unique.into());
-        Some(Self { head: line.get(1..)?.into(), envelope: without_payload(record.envelope).into(), unique })
+        Some(Self { head: head.into(), envelope: envelope.into(), unique })
     }
 
     /// The record of the completed job.
@@ -202,22 +231,6 @@ impl Slim {
         out.push_str(&self.envelope);
         out
     }
-}
-
-/// The envelope with `null` for its payload. What this build cannot read stays as it is.
-fn without_payload(envelope: &str) -> Cow<'_, str> {
-    #[derive(serde::Deserialize)]
-    struct Read<'e> {
-        #[serde(borrow)]
-        payload: &'e RawValue,
-    }
-    let Ok(Read { payload }) = serde_json::from_str::<Read<'_>>(envelope) else {
-        return Cow::Borrowed(envelope);
-    };
-    // The payload is a slice of the text it was read from: no need to write the envelope anew.
-    let from = payload.get().as_ptr() as usize - envelope.as_ptr() as usize;
-    let rest = &envelope[from + payload.get().len()..];
-    Cow::Owned([&envelope[..from], "null", rest].concat())
 }
 
 /// The envelope; of one that this build cannot read, the kind `?` with the whole text as its payload, so that the
@@ -311,7 +324,7 @@ mod tests {
             envelope: envelope.to_json(),
         };
         let waiting = waiting(&job, Timestamp::from_secs(5), None);
-        let slim = Slim::of(&waiting).unwrap();
+        let slim = Slim::of(&Record::read(&waiting).unwrap(), &waiting).unwrap();
         let text = slim.completed(Timestamp::from_secs(8), 2, 1, "w 1", Some("{\"sn\":7}"));
         let read = Record::read(&text).unwrap();
         assert_eq!((read.priority, unescaped(read.queue)), (Priority::High, "a\tqueue".to_owned()));

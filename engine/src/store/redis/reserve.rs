@@ -183,7 +183,11 @@ impl Asking {
         for (id, text) in ids.into_iter().zip(records) {
             let (stored, text) = (reply.text(id)?, reply.maybe_text(text)?);
             let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
-            let read = text.as_deref().and_then(|text| Some((Record::read(text)?, Slim::of(text)?)));
+            let read = text.as_deref().and_then(|text| {
+                let record = Record::read(text)?;
+                let slim = Slim::of(&record, text)?;
+                Some((record, slim))
+            });
             let (Some((record, slim)), Some(id)) = (read, id_of(&stored)) else {
                 // Nobody can run it; its lease runs out, and in the end it is dead as poison, for people to look at.
                 tracing::error!(id = stored, "a job's record cannot be read");

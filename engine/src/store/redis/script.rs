@@ -59,8 +59,9 @@ scripts! {
     MOVE_CURSOR: Allowed ["move_cursor"];
     BEAT: Allowed ["beat"];
     WORKERS: Allowed ["workers"];
-    CLAIM: Refused ["claim"];
+    CLAIM: Allowed ["claim"];
     PING: Allowed ["promote", "ping"];
+    WAKE: Allowed ["wake"];
 }
 
 /// A call of a script that grows by its arguments.

@@ -62,8 +62,8 @@ struct Ending {
     /// What it tells the breaker: `a` answered, `o` outage, `s` nothing.
     says: &'static str,
     notes: Option<String>,
-    /// The plain unique key that a completed job leaves.
-    unique: Option<Box<str>>,
+    /// What was known of a completed job; its plain unique key becomes free.
+    held: Option<HeldJob>,
     follow_ups: Vec<Encoded>,
 }
 
@@ -82,7 +82,11 @@ impl Ending {
     }
 
     fn has_more(&self) -> bool {
-        self.notes.is_some() || self.unique.is_some() || !self.follow_ups.is_empty()
+        self.notes.is_some() || self.unique().is_some() || !self.follow_ups.is_empty()
+    }
+
+    fn unique(&self) -> Option<&str> {
+        self.held.as_ref()?.slim.unique.as_deref()
     }
 }
 
@@ -112,7 +116,17 @@ impl Ends {
                 n += 1;
             }
             let (now, later) = rest.split_at(n);
-            answers.extend(self.send(&queue, now).await?);
+            match self.send(&queue, now).await {
+                Ok(told) => answers.extend(told),
+                Err(error) => {
+                    // The caller tries again: then everything must be known as it is now.
+                    let unsettled = endings.into_iter().skip(answers.len());
+                    let held =
+                        unsettled.filter_map(|ending| Some((ending.id.into_boxed_str(), ending.held?)));
+                    self.shared.held.add(held);
+                    return Err(error);
+                }
+            }
             rest = later;
         }
         Ok(answers)
@@ -126,7 +140,7 @@ impl Ends {
         ends: impl Iterator<Item = (String, Op)>,
     ) -> Result<(), StoreError> {
         let ending =
-            |(id, op)| Ending { id, token, op, says: "s", notes: None, unique: None, follow_ups: Vec::new() };
+            |(id, op)| Ending { id, token, op, says: "s", notes: None, held: None, follow_ups: Vec::new() };
         let endings: Vec<Ending> = ends.map(ending).collect();
         self.shared.held.take(endings.iter().map(|ending| (ending.id.as_str(), token)), |_| ());
         for some in endings.chunks(CALL_ENDS_MAX) {
@@ -167,13 +181,13 @@ impl Ends {
                 (false, true) => "s",
                 (false, false) => "a",
             };
-            let mut unique = None;
+            let mut held = None;
             let op = match end {
                 End::Completed { .. } => {
-                    let record = job.map(|job| {
-                        unique.clone_from(&job.slim.unique);
+                    let record = job.as_ref().map(|job| {
                         job.slim.completed(now, job.attempt, job.crashes, &job.worker, result.as_deref())
                     });
+                    held = job;
                     // Of a job that nobody knows nothing is written: no token of it fits.
                     Op::Completed { record: record.unwrap_or_default() }
                 }
@@ -185,7 +199,7 @@ impl Ends {
             };
             let follow_ups: Vec<Encoded> =
                 follow_ups.iter().map(|job: &prepared::Prepared| Encoded::of(job, &self.shared)).collect();
-            Ending { id, token, op, says, notes, unique, follow_ups }
+            Ending { id, token, op, says, notes, held, follow_ups }
         };
         Ok(ids.into_iter().zip(checked).zip(held).map(write).collect())
     }
@@ -212,7 +226,8 @@ impl Ends {
                 for (n, text) in some.iter().zip(found) {
                     let text = reply.maybe_text(text)?;
                     if !of_tries {
-                        let slim = text.as_deref().and_then(Slim::of);
+                        let slim =
+                            text.as_deref().and_then(|text| Slim::of(&record::Record::read(text)?, text));
                         held[*n] = slim.map(|slim| HeldJob {
                             token: checked[*n].0,
                             attempt: 1,
@@ -292,7 +307,7 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
             call.text(id).text(notes);
         }
     }
-    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.unique.as_ref()?))).collect();
+    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.unique()?))).collect();
     if !keys.is_empty() {
         head(call, "U", keys.len());
         for (id, key) in &keys {

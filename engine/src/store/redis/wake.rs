@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::read::queue_key;
 use super::reply::Reply;
+use super::script;
 use super::shared::Shared;
 use crate::retry::Backoff;
 use crate::store::StoreError;
 
 /// Seconds that one blocking call lasts: the price of an idle process is one command in each.
-const BLOCK_S: u64 = 1;
+const BLOCK_S: u64 = 2;
 /// Beyond its own end, when a blocking call is held to be lost with its connection.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Between two tries to connect.
@@ -76,7 +77,9 @@ impl Waiters {
     /// Somebody was woken who does not want it any more: the next here, or whoever waits elsewhere.
     pub async fn pass_on(&self, shared: &Shared, queue: &str) -> Result<(), StoreError> {
         if !self.wake_one(queue) {
-            shared.link.ask(redis::cmd("RPUSH").arg(queue_key(shared, queue, "wake")).arg("1")).await?;
+            let mut call = shared.call(&script::WAKE);
+            call.text(queue);
+            shared.run(&call).await?;
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ const VERSION_MIN: i64 = 120_000;
 const OPENING_LOCK: i64 = 0x7769_6e64_6c61_7373;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// A commit that is answered is on disk, whatever the database's default. Nothing waits without end: not for a row,
 /// not for a process that stands still with a transaction open.
 const WRITER_SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false) \
@@ -58,7 +59,7 @@ pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
     let writer = writer.map_err(|error| place.cannot_open(&error))?;
     let reads = pool(READERS, READER_SETTINGS).connect_with(options).await;
     let reads = reads.map_err(|error| place.cannot_open(&error))?;
-    Ok(Pools { writer: Writer::new(writer, BEGIN), reads })
+    Ok(Pools { writer: Writer::new(writer, BEGIN), reads, snapshot: SNAPSHOT })
 }
 
 fn pool(connections: u32, settings: &'static str) -> AnyPoolOptions {
@@ -170,7 +171,7 @@ async fn migrate(conn: &mut AnyConnection, server: &Server, place: &Place) -> Re
         }
         refuse_collisions(conn, server, &pending, place).await?;
     }
-    migrator.run(conn).await.map_err(|error| match &error {
+    migrator.run_direct(None, conn, false).await.map_err(|error| match &error {
         MigrateError::Execute(inner) | MigrateError::ExecuteMigration(inner, _) if code(inner) == "42501" => {
             place.may_not_create(server)
         }

@@ -17,6 +17,7 @@ use crate::ledger::writer::Writer;
 const READERS: u32 = 4;
 /// A transaction that reads first and writes later can fail at its first write: it takes the lock at once.
 const BEGIN: &str = "BEGIN IMMEDIATE";
+const SNAPSHOT: &str = "BEGIN DEFERRED";
 /// Waits for another process's write transaction.
 const BUSY_TIMEOUT_MS: u32 = 10_000;
 /// Waits for our own writer or readers.
@@ -46,7 +47,7 @@ pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
         .connect_with(options)
         .await
         .map_err(|error| cannot_open(&path, &error))?;
-    Ok(Pools { writer: Writer::new(writer, BEGIN), reads })
+    Ok(Pools { writer: Writer::new(writer, BEGIN), reads, snapshot: SNAPSHOT })
 }
 
 fn path_of(url: &str) -> Result<PathBuf, LedgerError> {

@@ -45,7 +45,8 @@ end
 -- it is late. Refused while another job holds its unique key.
 local function retry(queue, q, id, prio, state, record)
   local line = record:find('\n', 1, true)
-  local unique, created, due = record:sub(1, line - 1):match('^..\t[^\t]*\t([^\t]*)\t([^\t]*)\t([^\t]*)\t')
+  local unique, created, due, payload =
+    record:sub(1, line - 1):match('^..\t[^\t]*\t([^\t]*)\t([^\t]*)\t([^\t]*)\t[^\t]*\t(.*)$')
   if unique:sub(1, 1) == 'k' then
     local owner = holder(unique:sub(2))
     if owner and owner ~= id then return state end
@@ -53,7 +54,7 @@ local function retry(queue, q, id, prio, state, record)
   end
   call('ZREM', q .. state, id)
   call('HSET', P .. 'jobs', id,
-    'w' .. prio .. '\t' .. queue .. '\t' .. unique .. '\t' .. created .. '\t' .. due .. '\t' .. record:sub(line))
+    'w' .. prio .. '\t' .. queue .. '\t' .. unique .. '\t' .. created .. '\t' .. due .. '\t\t' .. payload .. record:sub(line))
   bump(q, state, -1)
   to_ready(queue, q, id, prio, 0, 0)
   return 'done'

@@ -39,10 +39,12 @@ end
 
 local function priority_of(id) return call('HGET', P .. 'jobs', id):sub(2, 2) end
 
-local function drop_from(q, token, c)
-  if call('HINCRBY', q .. 'left', token, -c) <= 0 then
-    call('HDEL', q .. 'left', token)
-    call('HDEL', q .. 'who', token)
-    call('ZREM', q .. 'lease', token)
-  end
+local function forget_token(token)
+  call('HDEL', P .. 'left', token)
+  call('HDEL', P .. 'who', token)
+  call('ZREM', P .. 'lease', token)
+end
+
+local function drop_from(token, c)
+  if call('HINCRBY', P .. 'left', token, -c) <= 0 then forget_token(token) end
 end

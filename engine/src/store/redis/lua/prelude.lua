@@ -25,6 +25,11 @@ local function tell(queue, state, count, ids)
   end
 end
 
+-- Who holds the jobs of a token.
+local function worker_of(token)
+  return (call('HGET', P .. 'who', token) or ''):match('^%S+ (.*)$')
+end
+
 -- One token wakes one of those who wait; who finds more than it can take passes it on.
 local function wake(q)
   if call('LLEN', q .. 'wake') == 0 then call('RPUSH', q .. 'wake', '1') end

@@ -4,7 +4,10 @@
 -- returns  how many; 0 when nothing is beyond the bounds
 -- O(500).
 local queue, jobs_max, completed_before, ended_before = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local q, pruned = of(queue), prune_done(of(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6]), 1)
+local q = of(queue)
+local n = call('HMGET', q .. 'n', 'completed', 'dead', 'cancelled')
+if tonumber(n[1] or 0) + tonumber(n[2] or 0) + tonumber(n[3] or 0) == 0 then return 0 end
+local pruned = prune_done(q, jobs_max, tonumber(ARGV[6]), 1)
 
 -- Too old: the oldest stand at the end of the list.
 local old = 0
@@ -13,7 +16,7 @@ if #tail > 0 then
   local records = call('HMGET', P .. 'jobs', unpack(tail))
   for k = #tail, 1, -1 do
     local line = (records[k] or ''):match('^[^\n]*')
-    local finished = line:match('^..\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(%d+)')
+    local finished = line:match('^..\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t[^\t]*\t(%d+)')
     if finished and tonumber(finished) >= completed_before then break end
     old = old + 1
   end

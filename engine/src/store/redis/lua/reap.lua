@@ -13,12 +13,12 @@ for k = 1, #page[2], 2 do
   local id, token = page[2][k], page[2][k + 1]
   if id ~= '' then
     if live[token] == nil then
-      local ends = call('ZSCORE', q .. 'lease', token)
+      local ends = call('ZSCORE', P .. 'lease', token)
       live[token] = ends and tonumber(ends) >= wall or false
     end
     if not live[token] and call('HDEL', q .. 'run', id) == 1 then
       local attempts, crashes, due = tries_of(id)
-      local worker = call('HGET', q .. 'who', token) or 'unnamed'
+      local worker = worker_of(token) or 'unnamed'
       attempts, crashes = attempts + 1, crashes + 1
       add_fault(id, fault_of(attempts, 'crashed', 'worker ' .. worker .. ' died or lost its lease'))
       if call('SREM', q .. 'cancelling', id) == 1 then
@@ -49,12 +49,8 @@ tell(queue, 'cancelled', #cancelled, cancelled)
 if #ready > 0 or holds_by_number(q) then wake(q) end
 if page[1] == '0' then
   for k = 5, #ARGV do
-    local ends = call('ZSCORE', q .. 'lease', ARGV[k])
-    if ends and tonumber(ends) < wall then
-      call('ZREM', q .. 'lease', ARGV[k])
-      call('HDEL', q .. 'left', ARGV[k])
-      call('HDEL', q .. 'who', ARGV[k])
-    end
+    local ends = call('ZSCORE', P .. 'lease', ARGV[k])
+    if ends and tonumber(ends) < wall then forget_token(ARGV[k]) end
   end
 end
 return { page[1], #ready, #dead }

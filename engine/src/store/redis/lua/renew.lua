@@ -8,10 +8,10 @@ local till, live = int(wall + ARGV[3]), {}
 local n, i = tonumber(ARGV[4]), 5
 for k = i, i + n - 1 do
   local token = ARGV[k]
-  local ends = call('ZSCORE', q .. 'lease', token)
+  local ends = call('ZSCORE', P .. 'lease', token)
   -- One that ran out is not revived: the reaper may be half way through it.
   if ends and tonumber(ends) >= wall then
-    call('ZADD', q .. 'lease', 'XX', 'GT', till, token)
+    call('ZADD', P .. 'lease', 'XX', 'GT', till, token)
     live[token] = true
   end
 end

@@ -8,10 +8,11 @@
 -- O(n + promoted).
 local queue, want, turns = ARGV[2], tonumber(ARGV[3]), ARGV[6]
 local q = of(queue)
-promote(queue, q)
-local n = call('HMGET', q .. 'n', 'ready', 'given', 'running')
+local n = call('HMGET', q .. 'n', 'ready', 'given', 'running', 'scheduled', 'retrying')
+local later = tonumber(n[4] or 0) > 0 or tonumber(n[5] or 0) > 0
 local ready = tonumber(n[1] or 0)
-if ready <= 0 then return { 'empty', int(wall), now_text, next_due(q) } end
+if later then ready = ready + promote(queue, q) end
+if ready <= 0 then return { 'empty', int(wall), now_text, later and next_due(q) } end
 want = math.min(want, ready)
 local room, reason, again_at = admit(q, tonumber(n[3] or 0), want)
 if not room then return { 'held', int(wall), now_text, reason, again_at or false } end
@@ -69,26 +70,23 @@ local c = #ids
 if c == 0 then return { 'again', int(wall), now_text } end
 if took then took(c) end
 
-local token = call('INCR', P .. 'seq')
-if token == 1 then
-  token = wall
-  call('SET', P .. 'seq', int(wall))
-end
-token = int(token)
+-- At least the time: a server that forgot its last steps (a snapshot, a power cut, a failover) repeats no token.
+local token = int(math.max(wall, (call('GET', P .. 'seq') or 0) + 1))
+call('SET', P .. 'seq', token)
 -- The sentinel keeps `run` a hash table: as a listpack (up to 512 short fields) bulk lookups are quadratic.
 if call('EXISTS', q .. 'run') == 0 then call('HSET', q .. 'run', '', string.rep('-', 65)) end
 local hold = {}
 for k = 1, c do hold[2 * k - 1], hold[2 * k] = ids[k], token end
 call('HSET', q .. 'run', unpack(hold))
-call('HSET', q .. 'left', token, c)
-call('HSET', q .. 'who', token, ARGV[5])
-call('ZADD', q .. 'lease', int(wall + ARGV[4]), token)
+call('HSET', P .. 'left', token, c)
+call('HSET', P .. 'who', token, queue .. ' ' .. ARGV[5])
+call('ZADD', P .. 'lease', int(wall + ARGV[4]), token)
 local records = call('HMGET', P .. 'jobs', unpack(ids))
 local tries = call('EXISTS', P .. 'tries') == 1 and call('HMGET', P .. 'tries', unpack(ids))
 bump(q, 'ready', -c)
 bump(q, 'running', c)
 bump(q, 'given', c)
 tell(queue, 'running', c, ids)
--- The baton: who got all that it wanted may have left some.
-if c == want and ready > c then wake(q) end
+-- The baton: what is left is for another, unless the gate holds it.
+if ready > c and room == want then wake(q) end
 return { token, int(wall), now_text, ids, records, tries }

@@ -53,7 +53,7 @@ end
 local back = {}
 local function end_badly(op, id, a, token)
   local attempts, crashes, due = tries_of(id)
-  local worker = call('HGET', q .. 'who', token) or ''
+  local worker = worker_of(token) or ''
   local used = (op == 'R' or op == 'D' or op == 'X') and 1 or 0
   local asked = was_asked_to_stop(id)
   if op == 'R' then add_fault(id, ARGV[a + 2]) end
@@ -122,7 +122,7 @@ while i <= last do
       else
         for k = 1, c do end_badly(op, ok[k], at[k], token) end
       end
-      drop_from(q, token, c)
+      drop_from(token, c)
       ended = ended + c
       if says ~= 's' then record(q, says == 'o' and c or 0, says == 'a' and c or 0) end
     end

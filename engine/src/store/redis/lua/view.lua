@@ -11,7 +11,7 @@ for k = 2, #ARGV do
     local state, at = where(id, record)
     local q, worker, asked = of(record:match('^..\t([^\t]*)\t')), false, false
     if state == 'running' then
-      worker = call('HGET', q .. 'who', at)
+      worker = worker_of(at) or false
       asked = call('SISMEMBER', q .. 'cancelling', id) == 1 and '1'
     end
     local ended = (state == 'dead' or state == 'cancelled') and at or false
