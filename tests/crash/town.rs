@@ -13,11 +13,18 @@ use windlass_servers::{Postgres, Proxy, Redis, free_port};
 
 use crate::house::House;
 
-/// Seconds of the shop's time in one of the wall's: an order takes a quarter of a minute.
-const SPEED: &str = "3600";
+/// Seconds of the shop's time in one of the wall's: an order takes ten seconds.
+const SPEED: &str = "5400";
 /// Seconds of the wall's time.
 pub const LEASE_S: u64 = 3;
 const SHOP: &str = "time_to_pay_s = 1800\ncomplete_after_s = 3600\ntrack_every_max_s = 1800\n";
+/// The shop's own, but rarer: at this speed a minute is over in a sixtieth of a second.
+const SCHEDULES: [(&str, u32); 4] = [
+    ("expire_unpaid_orders", 10),
+    ("sweep_orders", 15),
+    ("track_parcels", 15),
+    ("watch_supplier_orders", 15),
+];
 const DATABASE: &str = "windlass";
 /// What a town may need of the memory that it is built in.
 const MEMORY_KIB: u64 = 2 * 1024 * 1024;
@@ -97,6 +104,15 @@ impl Town {
         let folder = self.folder.as_ref().unwrap().path().to_owned();
         let shop = folder.join("shop.toml");
         std::fs::write(&shop, SHOP).unwrap();
+        let schedules = folder.join("schedules");
+        std::fs::create_dir(&schedules).unwrap();
+        for (job, minutes) in SCHEDULES {
+            let entry = format!(
+                "[{job}]\ndescription = \"{job}\"\ncron = \"0 */{minutes} * * * *\"\ntimezone = \"Asia/Shanghai\"\n\
+                 job = \"{job}\"\noverlap = \"skip\"\ncatch_up = \"one\"\n"
+            );
+            std::fs::write(schedules.join(format!("{job}.toml")), entry).unwrap();
+        }
         let sandbox = sandbox_ports();
         self.control = format!("http://127.0.0.1:{sandbox}");
         let database = self
@@ -106,7 +122,7 @@ impl Town {
             ("QUEUE_URL", format!("redis://127.0.0.1:{}/0", self.redis_way.port())),
             ("DATABASE_URL", database),
             ("WINDLASS_SANDBOX", self.control.clone()),
-            ("WINDLASS_SCHEDULES", concat!(env!("CARGO_MANIFEST_DIR"), "/schedules").to_owned()),
+            ("WINDLASS_SCHEDULES", schedules.display().to_string()),
             ("WINDLASS_SHOP", shop.display().to_string()),
             ("WINDLASS_LEASE_S", LEASE_S.to_string()),
             ("WINDLASS_LOG_FORMAT", "json".to_owned()),
