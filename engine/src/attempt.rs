@@ -28,7 +28,8 @@ use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long (of the shop's time) a job waits that this build does not know: another worker may.
 const UNKNOWN_KIND_WAIT: Duration = Duration::from_secs(5);
-/// How long (of the wall's time) a job waits when what all of them stand on is away.
+/// How long (of the wall's time) a job waits when what all of them stand on is away, at least; at most twice that, so
+/// that not all come back together.
 const EXCUSED_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of an error that are kept.
 const FAULT_BYTES_MAX: usize = 4_000;
@@ -189,7 +190,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let message = format!("{:#}", error.cause);
         let now = self.clock.now();
         let verdict = if self.table.excuses(&error) {
-            Verdict::Snooze { after: EXCUSED_WAIT.mul_f64(self.clock.speed()) }
+            Verdict::Snooze { after: EXCUSED_WAIT.mul_f64(self.clock.speed() * (1.0 + fastrand::f64())) }
         } else {
             error.verdict
         };
