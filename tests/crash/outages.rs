@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::load::Load;
-use crate::town::{LEASE_S, Town};
+use crate::town::Town;
 use crate::wait::within;
 
 /// What an outage brings about is seen within this time.
@@ -44,7 +44,7 @@ impl Town {
         names.iter().for_each(|name| self.of(name)[0].signal("STOP"));
         let taken = within(SEEN_MAX, || (others(self) > before).then_some(()));
         names.iter().for_each(|name| self.of(name)[0].signal("CONT"));
-        assert!(taken.is_some(), "nobody took over what {names:?} held for {LEASE_S} s");
+        assert!(taken.is_some(), "nobody took over what {names:?} held");
     }
 
     /// SIGKILL to Redis.

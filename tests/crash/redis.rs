@@ -71,6 +71,7 @@ fn a_redis_whose_disk_is_full_loses_nothing_that_was_accepted() {
     // With appendfsync always Redis does not go on without its file.
     let ended = within(FULL_MAX, || (!town.redis.lives()).then_some(()));
     assert!(ended.is_some(), "Redis goes on although its disk is full");
+    town.pause(300..1_500);
     std::fs::remove_file(ballast).unwrap();
     town.redis.start_again();
     let accepted = load.end();

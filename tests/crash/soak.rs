@@ -42,7 +42,7 @@ fn soak() {
     let minutes = std::env::var("WINDLASS_SOAK_MINUTES").ok();
     let minutes = minutes.map_or(MINUTES_DEFAULT, |minutes| minutes.parse().expect("a number of minutes"));
     let (began, time) = (Instant::now(), Duration::from_secs(60 * minutes));
-    let mut town = Town::build(Plan::default());
+    let mut town = Town::build(Plan { is_lasting: true, ..Plan::default() });
     let (mut accepted, mut happened) = (Accepted::default(), BTreeMap::<&str, u32>::new());
     let mut round = 0;
     while began.elapsed() < time {

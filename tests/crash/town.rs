@@ -17,6 +17,8 @@ use crate::house::House;
 const SPEED: &str = "5400";
 /// Seconds of the wall's time.
 pub const LEASE_S: u64 = 3;
+/// Where outages follow each other, none but those that are meant to may take leases away: a job survives four.
+pub const LONG_LEASE_S: u64 = 10;
 const SHOP: &str = "time_to_pay_s = 1800\ncomplete_after_s = 3600\ntrack_every_max_s = 1800\n";
 /// The shop's own, but rarer: at this speed a minute is over in a sixtieth of a second.
 const SCHEDULES: [(&str, u32); 4] = [
@@ -37,6 +39,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub struct Plan<'a> {
     /// The shop's time is the wall's.
     pub is_slow: bool,
+    /// Leases of [`LONG_LEASE_S`].
+    pub is_lasting: bool,
     /// Where Redis keeps its files; None: in a folder of its own.
     pub redis_folder: Option<&'a Path>,
 }
@@ -124,7 +128,7 @@ impl Town {
             ("WINDLASS_SANDBOX", self.control.clone()),
             ("WINDLASS_SCHEDULES", schedules.display().to_string()),
             ("WINDLASS_SHOP", shop.display().to_string()),
-            ("WINDLASS_LEASE_S", LEASE_S.to_string()),
+            ("WINDLASS_LEASE_S", if plan.is_lasting { LONG_LEASE_S } else { LEASE_S }.to_string()),
             ("WINDLASS_LOG_FORMAT", "json".to_owned()),
         ];
         if !plan.is_slow {
