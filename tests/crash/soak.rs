@@ -8,8 +8,10 @@ use crate::town::{Plan, Town};
 
 const MINUTES_DEFAULT: u64 = 10;
 
+type Outage = fn(&mut Town, &Load);
+
 /// What may happen, by its name in the summary.
-const OUTAGES: &[(&str, fn(&mut Town, &Load))] = &[
+const OUTAGES: &[(&str, Outage)] = &[
     ("a worker killed", |town, _| town.kill_one("worker")),
     ("an api killed", |town, _| town.kill_one("api")),
     ("a scheduler killed", |town, _| town.kill_one("scheduler")),
