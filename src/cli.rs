@@ -193,7 +193,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             role.run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Sandbox(alone) => {
-            alone.run(&everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+            alone.run(&config, &everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Bench(bench) => bench.run(config, everywhere.json).await,
         Command::Check => match check::run(config).await {

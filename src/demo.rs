@@ -46,7 +46,7 @@ const REJECTED_SHOWN: usize = 10;
 /// How long a client waits for the sandbox, which answers fast or not at all.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of the shop's time: two hours, as the real ones live, would be two seconds of the wall's.
-const TOKENS_LIVE: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub const TOKENS_LIVE: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long the sandbox holds a call that it does not answer: longer than the clients wait.
 const NO_ANSWER: Duration = Duration::from_millis(2_500);
 

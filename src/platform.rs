@@ -15,7 +15,7 @@ use windlass_engine::store::Retention;
 use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, JobTable, State, Store};
 use windlass_jobs::JOBS;
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
+use windlass_jobs::ledger::{Ledger, LedgerShelf, is_ledger_away};
 use windlass_jobs::mini_program::MiniProgram;
 use windlass_jobs::notifications::mail::Mailer;
 use windlass_jobs::outbox::{Relay, RelaySettings};
@@ -52,6 +52,7 @@ pub struct Platform {
     shop: Option<Arc<Shop>>,
     pub table: Arc<JobTable<Shop>>,
     queues: Vec<(String, u32)>,
+    lease: Duration,
 }
 
 /// What a process does beside keeping its stores open.
@@ -90,7 +91,9 @@ impl Platform {
     pub fn without_shop(config: &Config, stores: Stores) -> anyhow::Result<Self> {
         let Stores { clock, store, ledger } = stores;
         let queues = queues_of(&config.work)?;
-        Ok(Self { clock, store, ledger, shop: None, table: Arc::new(JobTable::new(JOBS)), queues })
+        let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
+        let table = Arc::new(table);
+        Ok(Self { clock, store, ledger, shop: None, table, queues, lease })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -196,7 +199,7 @@ impl Platform {
             context: self.shop.clone().context("a worker needs a shop")?,
             settings: WorkerSettings {
                 queues: self.queues.clone(),
-                lease: WorkerSettings::LEASE_DEFAULT,
+                lease: self.lease,
                 drain_max: WorkerSettings::DRAIN_MAX_DEFAULT,
                 retention: RETENTION,
             },

@@ -71,6 +71,7 @@ fn nothing_set_is_development_with_the_sandbox() {
     assert_eq!(config.queue.to_string(), "sqlite:./data/queue.db");
     assert_eq!(config.database.to_string(), "sqlite:./data/ledger.db");
     assert_eq!((config.work.slots, config.log_format), (32, LogFormat::Auto));
+    assert_eq!(config.work.lease, std::time::Duration::from_secs(15));
     let outside = config.outside;
     assert!(outside.haier.is_none() && outside.ylh.is_none() && outside.wechat_pay.is_none());
     assert!(outside.mini_program.is_none() && outside.mail.is_none());
@@ -149,6 +150,7 @@ fn every_value_that_cannot_be_read_is_told_once_and_all_at_once() {
         ("WINDLASS_ENV", "prod"),
         ("WINDLASS_LISTEN", "localhost"),
         ("WINDLASS_SLOTS", "0"),
+        ("WINDLASS_LEASE_S", "301"),
         ("WINDLASS_LOG", "windlass=loud"),
         ("WINDLASS_LOG_FORMAT", "xml"),
         ("WINDLASS_SLOT", "3"),
@@ -162,6 +164,7 @@ fn every_value_that_cannot_be_read_is_told_once_and_all_at_once() {
         "WINDLASS_ENV",
         "WINDLASS_LISTEN",
         "WINDLASS_SLOTS",
+        "WINDLASS_LEASE_S",
         "WINDLASS_LOG",
         "WINDLASS_LOG_FORMAT",
         "WINDLASS_SLOT",

@@ -19,7 +19,7 @@ use crate::backend::{Acks, Grip, Hands, InHand};
 use crate::clock::Clock;
 use crate::context::{AttemptFacts, JobContext};
 use crate::envelope::{ENVELOPE_VERSION, Envelope};
-use crate::job::{JobError, JobKind, JobTable, Outcome};
+use crate::job::{JobError, JobKind, JobTable, Outcome, Verdict};
 use crate::measure::QueueMeasures;
 use crate::retry::{Next, next};
 use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
@@ -28,6 +28,8 @@ use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// How long (of the shop's time) a job waits that this build does not know: another worker may.
 const UNKNOWN_KIND_WAIT: Duration = Duration::from_secs(5);
+/// How long (of the wall's time) a job waits when what all of them stand on is away.
+const EXCUSED_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of an error that are kept.
 const FAULT_BYTES_MAX: usize = 4_000;
 
@@ -192,8 +194,13 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let cause = if error.undecodable { FaultCause::Undecodable } else { FaultCause::Error };
         let message = format!("{:#}", error.cause);
         let now = self.clock.now();
+        let verdict = if self.table.excuses(&error) {
+            Verdict::Snooze { after: EXCUSED_WAIT.mul_f64(self.clock.speed()) }
+        } else {
+            error.verdict
+        };
         let end = match next(
-            error.verdict,
+            verdict,
             attempt,
             context.attempts_max(),
             backoff(context, kind),

@@ -302,7 +302,10 @@ impl<C: Send + Sync + 'static> JobKind<C> {
 }
 
 /// The kinds that a process knows, by name.
-pub struct JobTable<C: 'static>(HashMap<&'static str, &'static JobKind<C>>);
+pub struct JobTable<C: 'static> {
+    rows: HashMap<&'static str, &'static JobKind<C>>,
+    excuses: fn(&anyhow::Error) -> bool,
+}
 
 impl<C> JobTable<C> {
     /// # Panics
@@ -310,20 +313,30 @@ impl<C> JobTable<C> {
     pub fn new(rows: &'static [JobKind<C>]) -> Self {
         let table: HashMap<_, _> = rows.iter().map(|row| (row.name, row)).collect();
         assert_eq!(table.len(), rows.len(), "every kind has a name of its own");
-        Self(table)
+        Self { rows: table, excuses: |_| false }
+    }
+
+    /// `excuses` tells an error that is no job's fault: something that all of them stand on, such as a database, is
+    /// away. What would be retried for it waits without having used an attempt, however long that takes.
+    pub fn excusing(self, excuses: fn(&anyhow::Error) -> bool) -> Self {
+        Self { excuses, ..self }
+    }
+
+    pub(crate) fn excuses(&self, error: &JobError) -> bool {
+        matches!(error.verdict, Verdict::Retry { .. }) && (self.excuses)(&error.cause)
     }
 
     pub fn get(&self, kind: &str) -> Option<&'static JobKind<C>> {
-        self.0.get(kind).copied()
+        self.rows.get(kind).copied()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &'static JobKind<C>> + '_ {
-        self.0.values().copied()
+        self.rows.values().copied()
     }
 
     /// The queues that the kinds wait in by default, each once, sorted.
     pub fn queues(&self) -> Vec<&'static str> {
-        let mut queues: Vec<_> = self.0.values().map(|kind| kind.queue).collect();
+        let mut queues: Vec<_> = self.rows.values().map(|kind| kind.queue).collect();
         queues.sort_unstable();
         queues.dedup();
         queues

@@ -26,7 +26,7 @@ mod timeline;
 mod tx;
 mod writer;
 
-pub use error::LedgerError;
+pub use error::{LedgerError, is_ledger_away};
 pub(crate) use in_flight::{InFlight, Telling};
 pub use shelf::LedgerShelf;
 pub(crate) use timeline::timeline_in;

@@ -8,7 +8,10 @@
 
 mod postgres;
 mod process;
+mod proxy;
 mod redis;
 
-pub use postgres::{Postgres, psql};
+pub use postgres::{Postgres, psql, try_psql};
+pub use process::{Process, free_port};
+pub use proxy::Proxy;
 pub use redis::Redis;

@@ -28,7 +28,12 @@ impl Postgres {
 
     /// With settings, `["shared_buffers=64MB"]`.
     pub fn with(options: &[&str]) -> Self {
-        let own_folder = tempfile::tempdir().expect("a temporary folder");
+        Self::within(&std::env::temp_dir(), options)
+    }
+
+    /// With its files in a folder of its own within `parent`, which everybody must be allowed to look into.
+    pub fn within(parent: &Path, options: &[&str]) -> Self {
+        let own_folder = tempfile::tempdir_in(parent).expect("a temporary folder");
         let folder = own_folder.path().to_owned();
         hand_over(&folder);
         let data = folder.join("data").display().to_string();
@@ -114,6 +119,11 @@ impl Postgres {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// What the server said.
+    pub fn log(&self) -> String {
+        crate::process::log(&self.folder)
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -121,14 +131,20 @@ impl Postgres {
     /// SIGKILL to the server and all its children, as when the power goes.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {
-            process.signal("KILL");
-            process.wait();
-            // The children notice that the postmaster has gone; a new one may not start before.
-            let pid_file = self.folder.join("data/postmaster.pid");
-            let _ = Command::new("pkill").args(["-KILL", "-P", &process.pid.to_string()]).status();
-            std::thread::sleep(std::time::Duration::from_millis(300));
-            let _ = std::fs::remove_file(pid_file);
+            // A new one may not start while a child of the old one still has the shared memory.
+            process.kill_with_children();
+            let _ = std::fs::remove_file(self.folder.join("data/postmaster.pid"));
         }
+    }
+
+    /// Cuts off every client in the middle of whatever it does, but not whoever asks for it. Answers how many.
+    pub fn terminate_clients(&self) -> usize {
+        let cut = psql(
+            &self.url("postgres"),
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        );
+        cut.parse().expect("a count")
     }
 
     /// SIGINT: connections are cut, and it goes ("fast shutdown").
@@ -147,7 +163,8 @@ pub fn psql(url: &str, sql: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-fn try_psql(url: &str, sql: &str) -> Output {
+/// As [`psql`], whatever comes of it.
+pub fn try_psql(url: &str, sql: &str) -> Output {
     Command::new("psql")
         .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", sql])
         .output()

@@ -1,4 +1,4 @@
-//! A server's process: started, watched, stopped as rudely as one likes.
+//! A process: started, watched, stopped as rudely as one likes.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 /// How long a server may take to answer.
 const START_MAX: Duration = Duration::from_secs(30);
 
+/// A process that does not outlive whoever started it.
 pub struct Process {
-    /// A shell that ends the server when its standard input ends.
+    /// A shell that ends the process when its standard input ends.
     guard: Child,
-    /// The server's own.
+    /// The process's own.
     pub pid: u32,
 }
 
 impl Process {
-    /// Starts `command`; its words go to `folder/log`.
+    /// Starts `command` with this process's environment. Its words are added to `folder/log`, its id is in
+    /// `folder/pid`: a folder serves one process at a time.
     pub fn start(command: &[String], folder: &Path) -> Self {
         let pid_file = folder.join("pid");
         let _ = std::fs::remove_file(&pid_file);
@@ -55,22 +57,34 @@ impl Process {
         }
     }
 
+    /// Sends a signal, such as `KILL`.
     pub fn signal(&self, name: &str) {
         signal(self.pid, name);
     }
 
-    /// Whether the server still runs.
+    /// Whether it still runs.
     pub fn lives(&self) -> bool {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
-        state
-            .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+        lives(self.pid)
     }
 
-    /// Waits until the server has gone.
+    /// Waits until it has gone.
     pub fn wait(&self) {
         let began = Instant::now();
         while self.lives() {
             assert!(began.elapsed() < START_MAX, "process {} does not end", self.pid);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// SIGKILL to it and to its children; they have gone when this returns.
+    pub fn kill_with_children(&self) {
+        let children = children(self.pid);
+        self.signal("KILL");
+        children.iter().for_each(|pid| signal(*pid, "KILL"));
+        self.wait();
+        let began = Instant::now();
+        while children.iter().any(|pid| lives(*pid)) {
+            assert!(began.elapsed() < START_MAX, "children of process {} do not end", self.pid);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -81,6 +95,16 @@ impl Drop for Process {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+fn lives(pid: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    state.is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')))
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let told = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    told.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 pub fn signal(pid: u32, name: &str) {

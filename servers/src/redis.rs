@@ -123,6 +123,18 @@ impl Redis {
         }
     }
 
+    /// SIGKILL, and its files are deleted: started again, it is empty.
+    pub fn lose(&mut self) {
+        self.kill();
+        let files = self.folder.join("appendonlydir");
+        std::fs::remove_dir_all(&files).expect("the files of Redis");
+    }
+
+    /// Whether the server still runs.
+    pub fn lives(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::lives)
+    }
+
     /// SIGTERM: it writes what it has and goes.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {

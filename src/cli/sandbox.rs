@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use windlass_engine::Clock;
-use windlass_sandbox::{Faults, credentials};
+use windlass_sandbox::{Faults, Pace, credentials};
 
 use super::Everywhere;
+use crate::config::Config;
+use crate::demo::TOKENS_LIVE;
 use crate::lifecycle::Lifecycle;
 use crate::outside::call_back_to;
 
@@ -25,9 +27,10 @@ pub struct Alone {
     /// Delays, prices and faults follow from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Seconds of its time that pass in one real second.
-    #[arg(long, default_value_t = 1.0)]
-    speed: f64,
+    /// Seconds of its time that pass in one real second, from now on [default: the shop's time, as WINDLASS_SPEED
+    /// and WINDLASS_SPEED_SINCE say].
+    #[arg(long)]
+    speed: Option<f64>,
     /// Where its world is written down; without it, in memory only.
     #[arg(long)]
     journal: Option<PathBuf>,
@@ -37,18 +40,32 @@ pub struct Alone {
 }
 
 impl Alone {
-    pub(super) async fn run(self, everywhere: &Everywhere) -> anyhow::Result<()> {
-        anyhow::ensure!(self.speed.is_finite() && self.speed > 0.0, "--speed is a positive number");
+    pub(super) async fn run(self, config: &Config, everywhere: &Everywhere) -> anyhow::Result<()> {
+        let is_sound = self.speed.is_none_or(|speed| speed.is_finite() && speed > 0.0);
+        anyhow::ensure!(is_sound, "--speed is a positive number");
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let clock = match self.speed {
-            1.0 => Clock::system(),
-            speed => Clock::scaled(Clock::system().now(), speed),
+            None => config.clock(),
+            Some(1.0) => Clock::system(),
+            Some(speed) => Clock::scaled(Clock::system().now(), speed),
+        };
+        // Two hours of a fast shop's time would be over before a token was used.
+        let pace = if clock.speed() > 1.0 {
+            Pace {
+                haier_token: TOKENS_LIVE,
+                ylh_token: TOKENS_LIVE,
+                mini_token: TOKENS_LIVE,
+                ..Pace::default()
+            }
+        } else {
+            Pace::default()
         };
         let sandbox = windlass_sandbox::start(windlass_sandbox::Config {
             faults: self.faults,
             journal: self.journal,
             bind: self.bind,
             base_port: (self.port != 0).then_some(self.port),
+            pace,
             ..windlass_sandbox::Config::new(clock, self.seed)
         })
         .await?;

@@ -117,6 +117,12 @@ pub const VARIABLES: &[Variable] = &[
     plain(Process, "WINDLASS_SLOTS", "32", "Jobs of each queue that one process runs at once, 1 to 1024"),
     plain(
         Process,
+        "WINDLASS_LEASE_S",
+        "15",
+        "Seconds that a worker holds a job without a sign of life, 1 to 300: so long after its death the job runs again",
+    ),
+    plain(
+        Process,
         "WINDLASS_LOG_FORMAT",
         "auto",
         "auto (pretty on a terminal, JSON lines elsewhere), pretty or json",

@@ -1,10 +1,17 @@
 //! What a worker takes on. Which queues there are is known elsewhere: here only the form is read.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use windlass_engine::worker::WorkerSettings;
+
 use super::environment::Environment;
 
 /// Jobs of one queue that one process runs at once, at most.
 pub const SLOTS_MAX: u32 = 1_024;
 const SLOTS_DEFAULT: u32 = 32;
+/// Seconds of a lease. A shorter one is lost by a worker that is merely busy.
+const LEASE_S: RangeInclusive<u64> = 1..=300;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -12,6 +19,8 @@ pub struct Work {
     pub slots: u32,
     /// `WINDLASS_QUEUES`: the queues to take from, each with its slots where they are its own. Empty: all.
     pub queues: Vec<(String, Option<u32>)>,
+    /// `WINDLASS_LEASE_S`: wall time that a job is held without a sign of life, 1 to 300 s.
+    pub lease: Duration,
 }
 
 impl Work {
@@ -31,7 +40,13 @@ impl Work {
                 Err(why) => env.problem("WINDLASS_QUEUES", why),
             }
         }
-        Self { slots, queues }
+        let lease_s = env.parsed("WINDLASS_LEASE_S", "a whole number of seconds");
+        let lease_s = lease_s.unwrap_or(WorkerSettings::LEASE_DEFAULT.as_secs());
+        if !LEASE_S.contains(&lease_s) {
+            let (least, most) = (LEASE_S.start(), LEASE_S.end());
+            env.problem("WINDLASS_LEASE_S", format!("{lease_s} is not from {least} to {most}"));
+        }
+        Self { slots, queues, lease: Duration::from_secs(lease_s) }
     }
 }
 

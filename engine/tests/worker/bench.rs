@@ -13,7 +13,7 @@ use windlass_engine::store::{JobView, Retention};
 use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, JobId, JobKind, JobTable, NewJob, State, Store, Timestamp};
 
-use crate::toys::{TOYS, Toybox};
+use crate::toys::{Quake, TOYS, Toybox};
 
 /// Nothing in these tests takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,7 +50,7 @@ impl Bench {
         let workers = Workers {
             store: self.store.clone(),
             clock: self.clock.clone(),
-            table: Arc::new(JobTable::new(kinds)),
+            table: Arc::new(JobTable::new(kinds).excusing(|error| error.is::<Quake>())),
             context: self.toybox.clone(),
             settings: WorkerSettings {
                 queues: vec![("toys".to_owned(), slots)],

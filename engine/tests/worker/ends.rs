@@ -66,6 +66,24 @@ async fn a_job_that_takes_too_long_is_a_failed_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_jobs_fault_uses_no_attempt_however_often_it_happens() {
+    let bench = Bench::new();
+    let workers = bench.work();
+    let id = bench.enqueue(NewJob::of(&Fail::Shaken, &bench.clock)).await;
+    for time in 1..=5 {
+        let job = bench.until(&id, State::Scheduled).await;
+        assert_eq!((job.attempt, job.faults.len()), (0, 0));
+        assert!(job.run_at > bench.clock.now(), "it is no hot loop");
+        bench.clock.advance(HOUR);
+        let started = || bench.toybox.started.load(Ordering::Relaxed);
+        soon(async || (started() > time).then_some(())).await.unwrap();
+    }
+    let id = bench.enqueue(NewJob::of(&Fail::ShakenForGood, &bench.clock)).await;
+    assert_eq!(bench.until(&id, State::Dead).await.attempt, 1, "a verdict for good stays");
+    workers.drained().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_verdict_does_what_it_says() {
     let bench = Bench::new();
     let workers = bench.work();

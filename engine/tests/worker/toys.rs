@@ -49,6 +49,18 @@ impl Job for Count {
     }
 }
 
+/// No job's fault.
+#[derive(Debug)]
+pub struct Quake;
+
+impl std::fmt::Display for Quake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the ground shakes")
+    }
+}
+
+impl std::error::Error for Quake {}
+
 /// Ends as it is told, each time.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub enum Fail {
@@ -58,6 +70,8 @@ pub enum Fail {
     Snoozing,
     RetryAfterHour,
     Unwanted,
+    Shaken,
+    ShakenForGood,
 }
 
 impl Job for Fail {
@@ -77,6 +91,8 @@ impl Job for Fail {
             Self::Snoozing => Err(JobError::snooze(hour, "not yet")),
             Self::RetryAfterHour => Err(JobError::retry_after(hour, anyhow::anyhow!("too busy"))),
             Self::Unwanted => Err(JobError::cancel("nobody wants it")),
+            Self::Shaken => Err(Quake)?,
+            Self::ShakenForGood => Err(JobError::fail(Quake)),
         }
     }
 }

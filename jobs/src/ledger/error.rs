@@ -31,6 +31,15 @@ impl LedgerError {
     }
 }
 
+/// Whether an error says, somewhere in its chain, that the ledger is unavailable: then the job that met it has done
+/// nothing wrong.
+pub fn is_ledger_away(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let ours = cause.downcast_ref::<LedgerError>().is_some_and(LedgerError::is_unavailable);
+        ours || cause.downcast_ref::<sqlx::Error>().is_some_and(is_passing)
+    })
+}
+
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
         if is_passing(&error) { Self::Unavailable(error.to_string()) } else { Self::Sql(Arc::new(error)) }
@@ -42,6 +51,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => true,
+        // Somebody between us and the server took the connection and hung up, as a balancer does whose server is gone.
+        sqlx::Error::Protocol(what) => what.contains("unexpected response from SSLRequest"),
         sqlx::Error::Database(inner) => inner.code().is_some_and(|code| match code.parse::<u32>() {
             // SQLite's extended codes carry the primary one in the low byte: BUSY, LOCKED, IOERR, FULL.
             // A SQLSTATE is five characters, so it cannot be mistaken for one of them.
@@ -74,6 +85,19 @@ fn is_passing_state(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_is_hung_up_on_passes_and_a_fault_of_ours_does_not() {
+        let hung_up = "unexpected response from SSLRequest: 0x00 (sqlx_postgres::connection::tls:95)";
+        let hung_up = LedgerError::from(sqlx::Error::Protocol(hung_up.into()));
+        assert!(hung_up.is_unavailable());
+        assert!(is_ledger_away(&anyhow::Error::new(hung_up).context("an order could not be read")));
+        assert!(is_ledger_away(&sqlx::Error::PoolTimedOut.into()));
+        for ours in [sqlx::Error::RowNotFound, sqlx::Error::Protocol("too many arguments".into())] {
+            assert!(!LedgerError::from(ours).is_unavailable());
+        }
+        assert!(!is_ledger_away(&anyhow::anyhow!("the ledger is unavailable")));
+    }
 
     #[test]
     fn what_passes_is_told_from_a_fault_of_ours() {

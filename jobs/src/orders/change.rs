@@ -44,11 +44,12 @@ impl fmt::Display for ChangeError {
 
 impl From<ChangeError> for JobError {
     fn from(error: ChangeError) -> Self {
-        let cause = anyhow::Error::msg(error.to_string());
+        let cause = || anyhow::Error::msg(error.to_string());
         match error {
             // The state table forbids it: a fault of ours that no repetition cures.
-            ChangeError::NotAllowed { .. } => JobError::fail(cause),
-            ChangeError::NoOrder(_) | ChangeError::Stale | ChangeError::Ledger(_) => JobError::retry(cause),
+            ChangeError::NotAllowed { .. } => JobError::fail(cause()),
+            ChangeError::NoOrder(_) | ChangeError::Stale => JobError::retry(cause()),
+            ChangeError::Ledger(error) => JobError::retry(error),
         }
     }
 }
