@@ -92,7 +92,9 @@ impl Postgres {
         command.extend(["-D".into(), self.folder.join("data").display().to_string()]);
         command.extend(["-p".into(), self.port.to_string()]);
         let socket = format!("unix_socket_directories={}", self.folder.display());
-        let fixed = ["listen_addresses=127.0.0.1", "max_connections=200", &socket].map(String::from);
+        // A server that is killed would leave its shared memory behind; files go with its folder.
+        let shared = "dynamic_shared_memory_type=mmap";
+        let fixed = ["listen_addresses=127.0.0.1", "max_connections=200", shared, &socket].map(String::from);
         for option in fixed.into_iter().chain(self.options.iter().cloned()) {
             command.extend(["-c".into(), option]);
         }

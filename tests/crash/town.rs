@@ -174,8 +174,8 @@ impl Town {
     }
 
     #[track_caller]
-    pub fn until_ready(&self) {
-        self.houses.iter().for_each(House::until_ready);
+    pub fn until_ready(&mut self) {
+        self.houses.iter_mut().for_each(House::until_ready);
     }
 
     /// Those whose names begin with `role`: `worker`, `api`, `scheduler`.
