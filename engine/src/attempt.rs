@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use panics::remember_panic_places;
 
-use crate::backend::{Acks, Hands, Lost};
+use crate::backend::{Acks, Grip, Hands, InHand};
 use crate::clock::Clock;
 use crate::context::{AttemptFacts, JobContext};
 use crate::envelope::{ENVELOPE_VERSION, Envelope};
@@ -59,21 +59,22 @@ enum Ending {
 }
 
 impl<C: Send + Sync + 'static> Runner<C> {
-    pub(crate) async fn run(self: Arc<Self>, delivery: Delivery) {
-        let Some((cancel, lost)) = self.hands.tokens(&delivery.id, delivery.token) else { return };
+    pub(crate) async fn run(self: Arc<Self>, in_hand: InHand) {
+        let InHand { delivery, grip } = in_hand;
+        if grip.is_lost() {
+            return self.lease_lost(delivery);
+        }
         let began = self.clock.wall();
         self.measures.started(self.clock.now().since(delivery.due_at));
         let (end, outage, kind, context) = match self.readable(&delivery) {
             Ok((kind, mut envelope)) => {
                 let payload = std::mem::replace(&mut envelope.payload, RawValue::NULL.to_owned());
                 let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
-                let context = self.context_of(&delivery, kind, envelope, &cancel);
-                let ending = self.body(kind, payload, timeout, &context, &cancel, &lost).await;
-                let Some((end, outage)) =
-                    self.end_of(&delivery, kind, &context, ending, cancel.is_cancelled())
-                else {
-                    self.measures.lease_lost();
-                    return self.hands.let_go(std::iter::once((delivery.id, delivery.token)));
+                let context = self.context_of(&delivery, kind, envelope, &grip);
+                let ending = self.body(kind, payload, timeout, &context, &grip).await;
+                let cancelling = grip.cancel.is_cancelled();
+                let Some((end, outage)) = self.end_of(&delivery, kind, &context, ending, cancelling) else {
+                    return self.lease_lost(delivery);
                 };
                 (end, outage, Some(kind), Some(context))
             }
@@ -86,6 +87,12 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
         let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
         self.acks.ended(Settlement { id: delivery.id, token: delivery.token, end, outage, notes }, in_outbox);
+    }
+
+    /// Another worker has the job: nothing may be said of it.
+    fn lease_lost(&self, delivery: Delivery) {
+        self.measures.lease_lost();
+        self.hands.let_go(std::iter::once((delivery.id, delivery.token)));
     }
 
     /// The kind and envelope, or how the attempt ends because there is none to be had.
@@ -112,7 +119,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         delivery: &Delivery,
         kind: &JobKind<C>,
         envelope: Envelope,
-        cancel: &CancellationToken,
+        grip: &Grip,
     ) -> JobContext {
         let facts = AttemptFacts {
             id: delivery.id.clone(),
@@ -123,8 +130,8 @@ impl<C: Send + Sync + 'static> Runner<C> {
             created_at: delivery.created_at,
             deadline_at: delivery.deadline_at,
         };
-        let context = JobContext::new(facts, envelope, self.clock.clone(), cancel.clone());
-        self.hands.attach(&delivery.id, delivery.token, &context);
+        let context = JobContext::new(facts, envelope, self.clock.clone(), grip.cancel.clone());
+        grip.attach(&context);
         context
     }
 
@@ -135,14 +142,13 @@ impl<C: Send + Sync + 'static> Runner<C> {
         payload: Box<RawValue>,
         timeout: Duration,
         context: &JobContext,
-        cancel: &CancellationToken,
-        lost: &Lost,
+        grip: &Grip,
     ) -> Ending {
         // The call itself may panic too, not only the future that it gives.
         let job = async { (kind.run)(payload, self.context.clone(), context.clone()).await };
         let job = AssertUnwindSafe(job).catch_unwind();
         let stubborn = async {
-            cancel.cancelled().await;
+            grip.cancel.cancelled().await;
             tokio::time::sleep(CANCEL_GRACE).await;
         };
         tokio::select! {
@@ -153,7 +159,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
             },
             () = tokio::time::sleep(timeout) => Ending::TimedOut(timeout),
             () = stubborn => Ending::Dropped,
-            () = lost.happened() => Ending::LeaseLost,
+            () = grip.lost() => Ending::LeaseLost,
             () = self.hurry.cancelled() => Ending::Hurried,
         }
     }

@@ -27,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 use tower::layer::util::Identity;
 
 pub(crate) use acker::Acks;
-pub(crate) use held::{Hands, Lost};
+pub use held::InHand;
+pub(crate) use held::{Grip, Hands};
 
 use crate::clock::Clock;
 use crate::pulse::FetchPulse;
-use crate::store::{Delivery, RESERVE_JOBS_MAX, Store};
+use crate::store::{RESERVE_JOBS_MAX, Store};
 
 /// Told of jobs that reached a terminal state, after the carrier has it.
 pub type OnEnded = Arc<dyn Fn(Vec<EndedJob>) + Send + Sync>;
@@ -58,7 +59,7 @@ pub struct BackendSettings {
 /// One queue of a store, as apalis sees it.
 pub struct QueueBackend {
     settings: BackendSettings,
-    buffer: mpsc::UnboundedReceiver<Delivery>,
+    buffer: mpsc::UnboundedReceiver<InHand>,
     hands: Hands,
     acks: Acks,
     pulse: FetchPulse,
@@ -127,8 +128,8 @@ impl QueueBackend {
         async move {
             let Some(tasks) = tasks else { return };
             let _ = tasks.fetcher.await;
-            while let Ok(delivery) = buffer.try_recv() {
-                acks.give_back(&delivery);
+            while let Ok(in_hand) = buffer.try_recv() {
+                acks.give_back(&in_hand.delivery);
             }
             acks.close();
             let _ = tasks.acker.await;
@@ -140,7 +141,7 @@ impl QueueBackend {
 }
 
 impl Backend for QueueBackend {
-    type Task = Task<Delivery>;
+    type Task = Task<InHand>;
     type Error = Never;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Never>> {
@@ -151,11 +152,11 @@ impl Backend for QueueBackend {
         &mut self,
         cx: &mut Context<'_>,
         _: &WorkerContext,
-    ) -> Poll<Option<Result<Task<Delivery>, Never>>> {
+    ) -> Poll<Option<Result<Task<InHand>, Never>>> {
         self.buffer.poll_recv(cx).map(|next| {
-            next.map(|delivery| {
+            next.map(|in_hand| {
                 self.hands.unbuffer();
-                Ok(Task::new(delivery))
+                Ok(Task::new(in_hand))
             })
         })
     }
@@ -169,7 +170,7 @@ impl Backend for QueueBackend {
 }
 
 impl BackendConfig for QueueBackend {
-    type Args = Delivery;
+    type Args = InHand;
     type Id = String;
     // Ephemeral: a durable apalis backend decodes inside its own poll loop, and one job that cannot be decoded
     // ends the worker. Ours hands over what was stored, and the attempt decides.

@@ -15,12 +15,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Runner, remember_panic_places};
-use crate::backend::{BackendSettings, Hands, OnEnded, QueueBackend};
+use crate::backend::{BackendSettings, Hands, InHand, OnEnded, QueueBackend};
 use crate::clock::{Clock, Timestamp};
 use crate::job::JobTable;
 use crate::measure::QueueMeasures;
 use crate::pulse::WorkerPulse;
-use crate::store::{Delivery, Retention, Store, WorkerBeat};
+use crate::store::{Retention, Store, WorkerBeat};
 
 /// How a worker process works.
 #[derive(Clone, Debug)]
@@ -113,9 +113,9 @@ impl<C: Send + Sync + 'static> Workers<C> {
         let worker = WorkerBuilder::new(name.as_str())
             .backend(backend)
             .concurrency(slots as usize)
-            .build(move |delivery: Delivery| {
+            .build(move |in_hand: InHand| {
                 // A task each: the handlers of one apalis worker share one task otherwise, and so one core.
-                let attempt = tokio::spawn(runner.clone().run(delivery));
+                let attempt = tokio::spawn(runner.clone().run(in_hand));
                 async move {
                     if let Err(error) = attempt.await {
                         tracing::error!(%error, "an attempt ended without saying how; its lease will run out");

@@ -231,5 +231,9 @@ async fn it_is_claimed_on_every_carrier() {
     for carrier in &carriers {
         assert!(matches!(carrier.claim("ledger-2").await, Err(StoreError::Invalid(_))));
     }
+    let swapped =
+        SpreadStore::over(vec![carriers[1].clone(), carriers[0].clone(), carriers[2].clone()]).unwrap();
+    assert!(swapped.claim("ledger-1").await.is_err(), "their order decides where a job lives");
+    assert!(SpreadStore::over(carriers[..2].to_vec()).unwrap().claim("ledger-1").await.is_err());
     assert!(SpreadStore::over(carriers[..1].to_vec()).is_err());
 }

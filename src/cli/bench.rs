@@ -70,7 +70,10 @@ fn target(config: &Config) -> Target {
             let folder = path.parent().filter(|folder| folder.is_dir());
             Target::Sqlite { near: folder.map(Into::into) }
         }
-        StoreUrl::Server(_) => Target::Redis { url: config.queue.to_connect().expose().to_owned() },
+        // Of several servers the first: one is what the bare loop beside it runs on.
+        StoreUrl::Server(_) | StoreUrl::Servers(_) => {
+            Target::Redis { url: config.queue.to_connect().expose().to_owned() }
+        }
     }
 }
 

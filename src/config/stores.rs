@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use windlass_engine::store::spread::CARRIERS_MAX;
 use windlass_jobs::outside::Secret;
 
 use super::Env;
@@ -26,6 +27,8 @@ const NAMESPACE_CHARS_MAX: usize = 40;
 pub enum StoreUrl {
     Sqlite(PathBuf),
     Server(ServerUrl),
+    /// Several Redis servers that carry the queue together. Their order says where a job lives.
+    Servers(Vec<ServerUrl>),
 }
 
 /// The address of a Redis or a PostgreSQL.
@@ -40,15 +43,16 @@ impl StoreUrl {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Sqlite(path) => Some(path),
-            Self::Server(_) => None,
+            Self::Server(_) | Self::Servers(_) => None,
         }
     }
 
-    /// What a client of the store is given: the password with it.
+    /// What a client of the store is given: the password with it. Of several servers the first.
     pub fn to_connect(&self) -> Secret {
         match self {
             Self::Sqlite(_) => Secret::new(self.to_string()),
-            Self::Server(server) => server.whole.clone(),
+            Self::Server(server) => server.to_connect(),
+            Self::Servers(servers) => servers.first().map(ServerUrl::to_connect).unwrap_or_default(),
         }
     }
 
@@ -57,11 +61,22 @@ impl StoreUrl {
     }
 }
 
+impl ServerUrl {
+    /// The address with its password.
+    pub fn to_connect(&self) -> Secret {
+        self.whole.clone()
+    }
+}
+
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Server(server) => f.write_str(&server.shown),
+            Self::Servers(servers) => {
+                let shown: Vec<&str> = servers.iter().map(|server| server.shown.as_str()).collect();
+                f.write_str(&shown.join(", "))
+            }
         }
     }
 }
@@ -94,7 +109,7 @@ pub(super) fn queue(env: &mut Environment, data: &Path, mode: Env) -> Option<Sto
     }
     let mut ask = Asked { env, mode, what: "Redis", schemes: REDIS };
     if let Some(url) = url {
-        return ask.url("QUEUE_URL", &url);
+        return if url.contains(',') { ask.several("QUEUE_URL", &url) } else { ask.url("QUEUE_URL", &url) };
     }
     if let Some(host) = host {
         let parts =
@@ -193,6 +208,28 @@ impl Asked<'_> {
                 None
             }
         }
+    }
+
+    /// Addresses of servers with commas between them.
+    fn several(&mut self, name: &str, text: &str) -> Option<StoreUrl> {
+        let mut servers = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            match self.url(name, part)? {
+                StoreUrl::Server(server) => servers.push(server),
+                _ => {
+                    self.env
+                        .problem(name, "several addresses are those of Redis servers; a file stands alone");
+                    return None;
+                }
+            }
+        }
+        let known: std::collections::BTreeSet<&str> =
+            servers.iter().map(|server| server.shown.as_str()).collect();
+        if known.len() < servers.len() || servers.len() > CARRIERS_MAX {
+            self.env.problem(name, format!("names one server twice, or more than {CARRIERS_MAX}"));
+            return None;
+        }
+        Some(StoreUrl::Servers(servers))
     }
 
     fn parts(&mut self, name: &str, password_name: &str, parts: Parts<'_>) -> Option<StoreUrl> {

@@ -135,7 +135,8 @@ pub const VARIABLES: &[Variable] = &[
         Stores,
         "QUEUE_URL",
         "sqlite:<data>/queue.db",
-        "The queue: sqlite:PATH, redis://user:password@host:port/db or rediss://…; a file belongs to one process",
+        "The queue: sqlite:PATH, redis://user:password@host:port/db or rediss://…, or several of them with commas \
+         between; a file belongs to one process",
     ),
     plain(
         Stores,

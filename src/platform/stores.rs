@@ -6,9 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use windlass_engine::gate::{BreakerRules, GateRules};
 use windlass_engine::store::redis::{RedisSettings, RedisStore};
+use windlass_engine::store::spread::SpreadStore;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Clock, JobTable, Store, StoreError};
 use windlass_jobs::ledger::Ledger;
+use windlass_jobs::outside::Secret;
 use windlass_jobs::{JOBS, Shop};
 
 use crate::config::{Config, StoreUrl, WrongSetUp};
@@ -69,10 +71,18 @@ impl Carrier {
                 Ok(Self { store, promises })
             }
             StoreUrl::Server(_) => {
-                let settings = RedisSettings::new(config.queue.to_connect().expose(), &config.namespace);
-                let store = RedisStore::open(settings, clock.clone()).await.map_err(fitting)?;
+                let store = redis(&config.queue.to_connect(), config, clock).await?;
                 let promises = store.promises().to_vec();
                 Ok(Self { store: Arc::new(store), promises })
+            }
+            StoreUrl::Servers(servers) => {
+                let (mut carriers, mut promises) = (Vec::<Arc<dyn Store>>::new(), Vec::new());
+                for server in servers {
+                    let store = redis(&server.to_connect(), config, clock).await?;
+                    promises.extend_from_slice(store.promises());
+                    carriers.push(Arc::new(store));
+                }
+                Ok(Self { store: Arc::new(SpreadStore::over(carriers).map_err(fitting)?), promises })
             }
         }
     }
@@ -85,6 +95,11 @@ impl Carrier {
         self.store.claim(ledger.identity()).await.map_err(fitting)?;
         Ok(())
     }
+}
+
+async fn redis(url: &Secret, config: &Config, clock: &Clock) -> anyhow::Result<RedisStore> {
+    let settings = RedisSettings::new(url.expose(), &config.namespace);
+    RedisStore::open(settings, clock.clone()).await.map_err(fitting)
 }
 
 /// What a carrier holds to be wrong with the call is, before any job, wrong with what is set.

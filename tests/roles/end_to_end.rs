@@ -1,6 +1,8 @@
 //! Three processes carry jobs, and nothing but the stores is between them.
 
-use crate::site::{Site, get, until};
+use serde_json::Value;
+
+use crate::site::{Site, get, request, until};
 
 #[test]
 fn three_processes_carry_jobs_of_the_door_and_of_a_schedule() {
@@ -107,4 +109,36 @@ fn a_benchmark_measures_the_redis_that_is_set_and_leaves_nothing_on_it() {
     let figures = site.run(&["bench", "--jobs", "50", "--pairs", "1", "--json"]).well().json();
     assert_eq!(figures["store"], "redis", "{figures}");
     assert_eq!(site.redis.cli(&["dbsize"]).trim(), "0");
+}
+
+#[test]
+fn a_queue_may_be_spread_over_several_servers() {
+    let mut site = Site::new();
+    let other = windlass_servers::Redis::start();
+    let apart = [site.queue_url.clone(), other.url()];
+    site.queue_url = apart.join(",");
+    let api = site.api();
+    let worker = site.worker(&["--queues", "diagnostics"]);
+    worker.until_ready(true);
+    let many: Vec<Value> =
+        (0..40).map(|n| serde_json::json!({ "kind": "noop", "id": format!("n{n}") })).collect();
+    let (status, told) = request("POST", &api.door, "/v1/jobs/batch", &[], &Value::from(many).to_string());
+    assert_eq!(status, 200, "{told}");
+    until("all are done", || {
+        let stats: Value = serde_json::from_str(&get(&api.door, "/v1/stats").1).unwrap();
+        stats.to_string().contains("\"completed\":40").then_some(())
+    });
+    for server in [&site.redis, &other] {
+        assert_ne!(server.cli(&["hlen", "{windlass:windlass}:jobs"]).trim(), "0", "each has its share");
+    }
+    site.run(&["audit", "--server", &api.door]).well();
+    for part in [api, worker] {
+        part.running.terminate();
+        part.running.end().well();
+    }
+    // One of them alone holds only a part of the queue.
+    site.queue_url = apart[0].clone();
+    let refused = site.run(&["check"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("belongs to"), "{}", refused.err);
 }

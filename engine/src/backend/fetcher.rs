@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::held::Hands;
+use super::held::{Hands, InHand};
 use super::{BackendSettings, wanted_now};
 use crate::clock::Clock;
 use crate::pulse::FetchPulse;
@@ -29,7 +29,7 @@ pub(super) struct Fetcher {
     pub(super) clock: Clock,
     pub(super) settings: BackendSettings,
     pub(super) hands: Hands,
-    pub(super) fill: mpsc::UnboundedSender<Delivery>,
+    pub(super) fill: mpsc::UnboundedSender<InHand>,
     pub(super) pulse: FetchPulse,
     pub(super) stop: CancellationToken,
 }
@@ -105,10 +105,9 @@ impl Fetcher {
         if !deliveries.is_empty() {
             self.pulse.took.beat(&self.clock);
         }
-        self.hands.take(&deliveries, self.clock.wall());
-        for delivery in deliveries {
+        for in_hand in self.hands.take(deliveries, self.clock.wall()) {
             // The receiver outlives this task: close() awaits it before it drains what is left.
-            let _ = self.fill.send(delivery);
+            let _ = self.fill.send(in_hand);
         }
     }
 

@@ -1,8 +1,8 @@
 //! What this worker holds: every delivery from the reserve to the end of its settlement.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -19,7 +19,7 @@ pub(crate) struct Hands(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    held: Mutex<HashMap<(JobId, Token), Grip>>,
+    held: Mutex<HashMap<(JobId, Token), Arc<Grip>>>,
     buffered: AtomicU32,
     count: AtomicU32,
     /// A slot or a place in the buffer came free.
@@ -28,59 +28,79 @@ struct Inner {
     closing: Notify,
 }
 
-struct Grip {
-    /// Wall time of the reserve or of the last renewal.
-    renewed_at: Timestamp,
-    /// Somebody asked the job to stop.
-    cancel: CancellationToken,
-    lost: Lost,
-    context: Option<JobContext>,
+/// A delivery, and what this worker knows of it while it is held.
+pub struct InHand {
+    pub(crate) delivery: Delivery,
+    pub(crate) grip: Arc<Grip>,
 }
 
-/// Set when the lease went to somebody else: the attempt must stop and say nothing.
-#[derive(Clone, Default)]
-pub(crate) struct Lost(CancellationToken);
+/// What the attempt, the keeper and the carrier tell each other about one delivery.
+pub(crate) struct Grip {
+    /// Wall time of the reserve or of the last renewal, in microseconds.
+    renewed_at: AtomicI64,
+    /// Somebody asked the job to stop.
+    pub(crate) cancel: CancellationToken,
+    /// The lease went to somebody else: the attempt must stop and say nothing.
+    lost: AtomicBool,
+    lost_now: Notify,
+    context: OnceLock<JobContext>,
+}
 
-impl Lost {
-    pub(crate) async fn happened(&self) {
-        self.0.cancelled().await;
+impl Grip {
+    fn new(wall: Timestamp) -> Self {
+        Self {
+            renewed_at: AtomicI64::new(wall.micros()),
+            cancel: CancellationToken::new(),
+            lost: AtomicBool::new(false),
+            lost_now: Notify::new(),
+            context: OnceLock::new(),
+        }
+    }
+
+    /// The attempt can be asked for its notes from now on.
+    pub(crate) fn attach(&self, context: &JobContext) {
+        // There is one attempt of a delivery.
+        let _ = self.context.set(context.clone());
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Ends when the lease has gone to somebody else.
+    pub(crate) async fn lost(&self) {
+        let now = self.lost_now.notified();
+        if !self.is_lost() {
+            now.await;
+        }
+    }
+
+    fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.lost_now.notify_waiters();
     }
 }
 
 impl Hands {
     /// Takes what a reserve brought.
-    pub(crate) fn take(&self, deliveries: &[Delivery], wall: Timestamp) {
-        let mut held = self.lock();
-        for delivery in deliveries {
-            let grip = Grip {
-                renewed_at: wall,
-                cancel: CancellationToken::new(),
-                lost: Lost::default(),
-                context: None,
-            };
-            held.insert((delivery.id.clone(), delivery.token), grip);
-        }
+    pub(crate) fn take(&self, deliveries: Vec<Delivery>, wall: Timestamp) -> Vec<InHand> {
         let n = deliveries.len() as u32;
+        let mut held = self.lock();
+        let in_hand = deliveries.into_iter().map(|delivery| {
+            let grip = Arc::new(Grip::new(wall));
+            held.insert((delivery.id.clone(), delivery.token), grip.clone());
+            InHand { delivery, grip }
+        });
+        let in_hand = in_hand.collect();
         self.0.buffered.fetch_add(n, Ordering::Relaxed);
         self.0.count.fetch_add(n, Ordering::Relaxed);
+        in_hand
     }
 
     /// A delivery leaves the buffer: it runs now, or goes back.
     pub(crate) fn unbuffer(&self) {
         self.0.buffered.fetch_sub(1, Ordering::Relaxed);
         self.0.room.notify_one();
-    }
-
-    /// The tokens that an attempt watches. None: it is no longer held, so it must not run.
-    pub(crate) fn tokens(&self, id: &JobId, token: Token) -> Option<(CancellationToken, Lost)> {
-        self.lock().get(&(id.clone(), token)).map(|grip| (grip.cancel.clone(), grip.lost.clone()))
-    }
-
-    /// The attempt can be asked for its notes from now on.
-    pub(crate) fn attach(&self, id: &JobId, token: Token, context: &JobContext) {
-        if let Some(grip) = self.lock().get_mut(&(id.clone(), token)) {
-            grip.context = Some(context.clone());
-        }
     }
 
     /// Its settlement is over, one way or the other.
@@ -110,27 +130,27 @@ impl Hands {
     /// What was last renewed before `before`, with the notes that changed since.
     pub(crate) fn due_for_renewal(&self, before: Timestamp) -> Vec<Held> {
         let held = self.lock();
-        let due = held.iter().filter(|(_, grip)| grip.renewed_at <= before);
+        let due = held.iter().filter(|(_, grip)| grip.renewed_at.load(Ordering::Relaxed) <= before.micros());
         due.map(|((id, token), grip)| Held {
             id: id.clone(),
             token: *token,
-            notes: grip.context.as_ref().and_then(JobContext::take_changed_notes).map(JobNotes::from),
+            notes: grip.context.get().and_then(JobContext::take_changed_notes).map(JobNotes::from),
         })
         .collect()
     }
 
     pub(crate) fn renewed(&self, renewed: &[Held], wall: Timestamp) {
-        let mut held = self.lock();
+        let held = self.lock();
         for one in renewed {
-            if let Some(grip) = held.get_mut(&(one.id.clone(), one.token)) {
-                grip.renewed_at = wall;
+            if let Some(grip) = held.get(&(one.id.clone(), one.token)) {
+                grip.renewed_at.store(wall.micros(), Ordering::Relaxed);
             }
         }
     }
 
     pub(crate) fn lose(&self, lost: &[(JobId, Token)]) {
         let held = self.lock();
-        lost.iter().filter_map(|key| held.get(key)).for_each(|grip| grip.lost.0.cancel());
+        lost.iter().filter_map(|key| held.get(key)).for_each(|grip| grip.lose());
     }
 
     pub(crate) fn ask_to_stop(&self, cancelling: &[(JobId, Token)]) {
@@ -151,7 +171,7 @@ impl Hands {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(JobId, Token), Grip>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(JobId, Token), Arc<Grip>>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -445,9 +445,15 @@ impl Store for SpreadStore {
             .sum())
     }
 
+    /// Each carrier notes its place, too: another order or number of them would look for jobs where they are not.
     async fn claim(&self, owner: &str) -> Result<Claim, StoreError> {
-        let all = try_join_all(self.carriers.iter().map(|carrier| carrier.claim(owner))).await?;
-        // One that is new beside others that are known was wiped, or added when it should not have been.
+        let claims = self.carriers.iter().enumerate().map(|(n, carrier)| {
+            let owner = format!("{owner}, carrier {} of {}", n + 1, self.n());
+            let carrier = Arc::clone(carrier);
+            async move { carrier.claim(&owner).await }
+        });
+        let all = try_join_all(claims).await?;
+        // One that is new beside others that are known was wiped.
         Ok(if all.contains(&Claim::New) { Claim::New } else { Claim::Known })
     }
 

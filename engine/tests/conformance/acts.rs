@@ -208,6 +208,7 @@ async fn a_deleted_id_can_be_used_again_and_old_tokens_cannot(c: &Carrier) {
     c.add_all(&["a"]).await;
     assert_eq!(c.end(&old, completed()).await, Settled::FencedOut);
     c.take_one().await;
+    assert_eq!(c.end(&old, completed()).await, Settled::FencedOut, "while another runs under its id");
     assert_eq!(c.state("a").await, Some(State::Running));
 }
 

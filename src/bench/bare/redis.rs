@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ::redis::{AsyncConnectionConfig, Client, Script};
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Script};
 use anyhow::{Context, ensure};
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
@@ -34,7 +35,9 @@ struct Scripts {
 
 /// A connection that waits as long as a benchmark may.
 pub async fn connect(url: &str) -> anyhow::Result<MultiplexedConnection> {
-    let client = Client::open(url).context("no address of a Redis")?;
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let address = url.into_connection_info().context("no address of a Redis")?.set_tcp_settings(tcp);
+    let client = Client::open(address)?;
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE_MAX));
     client.get_multiplexed_async_connection_with_config(&config).await.context("Redis does not answer")
 }

@@ -8,8 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError,
+    ServerErrorKind, Value,
 };
 
 use super::script::{self, Call};
@@ -17,6 +19,9 @@ use crate::store::StoreError;
 
 /// Until a connection stands: TCP, TLS, password.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+
+/// Beyond the time that an answer may take, until the system gives a silent connection up.
+const SILENCE_SLACK: Duration = Duration::from_secs(5);
 
 pub(super) struct Link {
     client: Client,
@@ -39,7 +44,11 @@ impl Link {
     /// # Errors
     /// `Invalid` when the address is none.
     pub fn new(url: &str, answer_max: Duration) -> Result<Self, StoreError> {
-        let client = Client::open(url).map_err(|e| {
+        // Calls follow each other without waiting for answers: held back until the one before is confirmed, as TCP does
+        // by itself, they would stand in line on an idle server. And nobody waits for ever for a host that has gone.
+        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(answer_max + SILENCE_SLACK);
+        let address = url.into_connection_info().map(|address| address.set_tcp_settings(tcp));
+        let client = address.and_then(Client::open).map_err(|e| {
             // The address holds a password: it is not repeated.
             StoreError::Invalid(format!(
                 "the address of Redis cannot be read ({e}): redis://user:password@host:6379/0"

@@ -138,8 +138,10 @@ fn turns(given: u64, n: usize) -> [usize; 4] {
     quota
 }
 
+/// A token begins at the row's own number, which no other row ever has: so a delivery of a job that was deleted ends no
+/// job that came under the same id.
 pub(super) const TAKE: &str =
-    "UPDATE job SET state = 2, attempt = attempt + 1, token = token + 1, lease_at = ?1, worker = ?2
+    "UPDATE job SET state = 2, attempt = attempt + 1, token = MAX(token, seq << 16) + 1, lease_at = ?1, worker = ?2
          WHERE seq IN (SELECT seq FROM job WHERE queue = ?3 AND priority = ?4 AND state = 1
                        ORDER BY run_at, seq LIMIT ?5)
          RETURNING seq, id, token, attempt, crashes, run_at, created_at, deadline_at,
