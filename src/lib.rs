@@ -13,8 +13,3 @@ pub mod monitoring;
 pub mod outside;
 pub mod platform;
 pub mod telemetry;
-
-/// Jobs are many small pieces that one thread makes and another lets go of: the system's allocator spends a third of a
-/// worker's time on that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
