@@ -2,7 +2,7 @@
 //! one that promises nothing, sends the same again under the same id.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::wait::within;
 
 /// Callers at once.
 const CALLERS: usize = 6;
+const WATCH_EVERY: Duration = Duration::from_millis(500);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Whoever is refused for so long is refused for good.
 const TRY_MAX: Duration = Duration::from_secs(90);
@@ -28,6 +29,9 @@ pub struct Amount {
     pub over: Duration,
 }
 
+/// The status and the answer of a job at its end, by its id.
+pub type Seen = BTreeMap<String, (u16, Value)>;
+
 /// What was promised.
 #[derive(Clone, Default)]
 pub struct Accepted {
@@ -36,6 +40,8 @@ pub struct Accepted {
     pub order_jobs: Vec<String>,
     /// Ids of jobs that only the carrier has, and when the call began that was accepted.
     pub jobs: Vec<(String, Instant)>,
+    /// Jobs that were seen at their end, with the answer then: a completed one is forgotten after a while.
+    pub seen: Seen,
     /// Of earlier loads.
     pub jobs_before: usize,
     /// How often each answer came; `none`: the call broke.
@@ -47,6 +53,7 @@ pub struct Accepted {
 pub struct Load {
     desk: Arc<Desk>,
     callers: Vec<JoinHandle<()>>,
+    watcher: JoinHandle<()>,
 }
 
 struct Desk {
@@ -54,6 +61,7 @@ struct Desk {
     doors: Vec<String>,
     items: Vec<Item>,
     next: AtomicUsize,
+    is_closed: AtomicBool,
     began: Instant,
     over: Duration,
     accepted: Mutex<Accepted>,
@@ -80,6 +88,7 @@ impl Load {
             doors: town.doors(),
             items,
             next: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
             began: Instant::now(),
             over: amount.over,
             accepted: Mutex::default(),
@@ -88,7 +97,12 @@ impl Load {
             let (desk, mut rng) = (desk.clone(), rng.fork());
             std::thread::spawn(move || while desk.hand_in_next(&mut rng) {})
         });
-        Self { callers: callers.collect(), desk }
+        let callers = callers.collect();
+        let watcher = std::thread::spawn({
+            let desk = desk.clone();
+            move || desk.watch()
+        });
+        Self { callers, watcher, desk }
     }
 
     /// How often an answer came so far.
@@ -105,11 +119,19 @@ impl Load {
         for caller in self.callers {
             caller.join().unwrap();
         }
+        self.desk.is_closed.store(true, Ordering::Relaxed);
+        self.watcher.join().unwrap();
         std::mem::take(&mut self.desk.accepted.lock().unwrap())
     }
 }
 
 impl Accepted {
+    /// Ids of the jobs that were not seen at their end yet.
+    pub fn unseen(&self) -> Vec<String> {
+        let ids = self.order_jobs.iter().chain(self.jobs.iter().map(|(id, _)| id));
+        ids.filter(|id| !self.seen.contains_key(*id)).cloned().collect()
+    }
+
     /// Takes the place of an earlier load that was judged: its orders stay, its jobs may be forgotten by now.
     pub fn after(&mut self, earlier: Self) {
         self.orders.extend(earlier.orders);
@@ -118,6 +140,14 @@ impl Accepted {
             *self.answers.entry(answer).or_default() += n;
         }
     }
+}
+
+const OVER: [&str; 3] = ["completed", "dead", "cancelled"];
+
+/// What is told of a job that is over; None: it is not, or nobody can tell.
+pub fn end_of(door: &str, id: &str) -> Option<(u16, Value)> {
+    let told = http::get(door, &format!("/v1/jobs/{id}")).ok()?;
+    (told.0 == 200 && OVER.contains(&told.1["state"].as_str()?)).then_some(told)
 }
 
 fn no(series: &str, n: usize) -> String {
@@ -193,6 +223,18 @@ impl Desk {
             }
         }
         true
+    }
+
+    /// Looks for jobs that have ended until the desk closes.
+    fn watch(&self) {
+        while !self.is_closed.load(Ordering::Relaxed) {
+            for id in self.accepted.lock().unwrap().unseen() {
+                if let Some(end) = end_of(&self.doors[0], &id) {
+                    self.accepted.lock().unwrap().seen.insert(id, end);
+                }
+            }
+            std::thread::sleep(WATCH_EVERY);
+        }
     }
 
     /// Waits until the front door shows the order.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::http;
 use crate::ledger;
-use crate::load::Accepted;
+use crate::load::{Accepted, Seen, end_of};
 use crate::town::Town;
 use crate::wait::within;
 
@@ -16,12 +16,8 @@ use crate::wait::within;
 const END_MAX: Duration = Duration::from_secs(120);
 const PROMISED_ONCE: [&str; 5] =
     ["ylh.create", "ylh.cancel", "wechat.close", "wechat.refund", "mini.upload_shipping"];
-const OVER: [&str; 3] = ["completed", "dead", "cancelled"];
 /// Jobs, or faults, that are shown of many.
 const SHOWN: usize = 20;
-
-/// The status and the answer of a job at its end, by its id.
-type Seen = BTreeMap<String, (u16, Value)>;
 
 impl Town {
     /// Waits for the end of everything accepted, then judges it.
@@ -36,28 +32,21 @@ impl Town {
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), shown.join("\n"));
     }
 
-    /// Answers what each job was when it was seen at its end: a completed one is forgotten after a while.
+    /// Answers what each job was at its end.
     #[track_caller]
     fn until_over(&mut self, accepted: &Accepted) -> Seen {
-        let mut waits: BTreeSet<&str> = accepted.order_jobs.iter().map(String::as_str).collect();
-        waits.extend(accepted.jobs.iter().map(|(id, _)| id.as_str()));
+        let mut waits: BTreeSet<String> = accepted.unseen().into_iter().collect();
         let ended = i64::try_from(accepted.orders.len()).unwrap();
         let wanted = ledger::Open { orders_ended: ended, ..ledger::Open::default() };
         let doors = self.doors();
-        let (mut seen, mut last) = (Seen::new(), None);
+        let (mut seen, mut last) = (accepted.seen.clone(), None);
         let over = within(END_MAX, || {
             waits.retain(|id| {
-                let told = http::get(&doors[0], &format!("/v1/jobs/{id}"));
-                let is_over = match &told {
-                    Ok((200, told)) => OVER.contains(&told["state"].as_str().unwrap()),
+                let end = end_of(&doors[0], id).or_else(|| {
                     // Whether it may be gone is judged later.
-                    Ok((404, _)) => true,
-                    _ => false,
-                };
-                if is_over {
-                    seen.insert((*id).to_owned(), told.unwrap());
-                }
-                !is_over
+                    http::get(&doors[0], &format!("/v1/jobs/{id}")).ok().filter(|(status, _)| *status == 404)
+                });
+                end.map(|end| seen.insert(id.clone(), end)).is_none()
             });
             last = ledger::open(&self.database);
             let is_over = last.as_ref() == Some(&wanted) && waits.is_empty();
@@ -179,7 +168,7 @@ impl Town {
     }
 
     /// Everything that may tell why it does not go on.
-    fn stuck(&self, waits: &BTreeSet<&str>) -> String {
+    fn stuck(&self, waits: &BTreeSet<String>) -> String {
         let mut text = ledger::tell_open(&self.database);
         let doors = self.doors();
         text.push_str(&format!("-- {} jobs are not known to be over\n", waits.len()));
