@@ -228,7 +228,8 @@ impl Desk {
     /// Looks for jobs that have ended until the desk closes.
     fn watch(&self) {
         while !self.is_closed.load(Ordering::Relaxed) {
-            for id in self.accepted.lock().unwrap().unseen() {
+            let unseen = self.accepted.lock().unwrap().unseen();
+            for id in unseen {
                 if let Some(end) = end_of(&self.doors[0], &id) {
                     self.accepted.lock().unwrap().seen.insert(id, end);
                 }
