@@ -18,12 +18,14 @@ use crate::id::{JobId, Token};
 use crate::job::{Priority, State};
 
 mod books;
+mod error;
 mod prepared;
 pub mod redis;
 pub mod spread;
 pub mod sqlite;
 
 pub use books::{Counts, QueueAudit, QueueStats};
+pub use error::StoreError;
 
 /// Items in one call of [`Store::enqueue`]; callers split what is longer.
 pub const ENQUEUE_ITEMS_MAX: usize = 10_000;
@@ -45,32 +47,6 @@ const EVENT_IDS_MAX: usize = 100;
 const TURNS: &[u8; 20] = b"01020103010201030102";
 /// Deliveries that may end with the worker's death before the job is held to be the cause.
 pub const CRASHES_MAX: u32 = 5;
-
-/// What a carrier could not do.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// It cannot be reached or cannot write now. Nothing was accepted; trying again is safe.
-    #[error("the carrier is unavailable: {0}")]
-    Unavailable(String),
-    /// It has no room for more jobs now; those it has go on. Trying again later is safe.
-    #[error("the carrier is full: {0}")]
-    Full(String),
-    /// The call itself is wrong: over a bound, an unknown cursor. Trying again is pointless.
-    #[error("{0}")]
-    Invalid(String),
-    /// What is stored cannot be read: another program's file, a newer version, damage.
-    #[error("{0}")]
-    Unreadable(String),
-}
-
-impl StoreError {
-    fn claimed_by_another(known: &str, owner: &str) -> Self {
-        Self::Invalid(format!(
-            "this carrier belongs to the ledger {known}, and this process works with the ledger {owner}: \
-             one of QUEUE_URL, QUEUE_NAMESPACE and DATABASE_URL is another shop's"
-        ))
-    }
-}
 
 /// The answer for one job of an enqueue.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
+use windlass_engine::store::redis::{NAMESPACE_CHARS_MAX, is_namespace};
 use windlass_engine::store::spread::CARRIERS_MAX;
 use windlass_jobs::outside::Secret;
 
@@ -20,7 +21,6 @@ const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
 /// Beyond it a Redis has no databases, unless somebody compiled it otherwise.
 const REDIS_DB_MAX: u32 = 65_535;
 const NAMESPACE_DEFAULT: &str = "windlass";
-const NAMESPACE_CHARS_MAX: usize = 40;
 
 /// The address of a store: a file, or a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,9 +128,7 @@ pub(super) fn queue(env: &mut Environment, data: &Path, mode: Env) -> Option<Sto
 /// What sets this installation's keys apart from those of others in one Redis.
 pub(super) fn namespace(env: &mut Environment) -> String {
     let namespace = env.text("QUEUE_NAMESPACE").unwrap_or_else(|| NAMESPACE_DEFAULT.to_owned());
-    let fits = (1..=NAMESPACE_CHARS_MAX).contains(&namespace.len())
-        && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-    if !fits {
+    if !is_namespace(&namespace) {
         env.problem(
             "QUEUE_NAMESPACE",
             format!("\"{namespace}\" is not 1 to {NAMESPACE_CHARS_MAX} of the characters a-z, 0-9, _ and -"),

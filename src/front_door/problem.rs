@@ -236,7 +236,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(_) => Self::new(
                 Kind::CarrierAway,
-                "The carrier of the queues does not answer. Nothing was changed.",
+                "The carrier of the queues does not answer. Whether this was done is not known: repeating it under the same \
+                 id or Idempotency-Key does it once.",
             )
             .inside(error),
             StoreError::Full(_) => {
@@ -253,7 +254,7 @@ impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Unavailable(_) => {
-                Self::new(Kind::LedgerAway, "The ledger does not answer. Nothing was changed.").inside(error)
+                Self::new(Kind::LedgerAway, "The ledger does not answer. Whether this was done is not known: repeating it under the same id or Idempotency-Key does it once.").inside(error)
             }
             LedgerError::Full { .. } => {
                 Self::new(Kind::Full, "The ledger holds as many jobs as it may. Nothing was accepted.")

@@ -43,6 +43,20 @@ impl Counts {
     }
 }
 
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.scheduled += other.scheduled;
+        self.ready += other.ready;
+        self.running += other.running;
+        self.retrying += other.retrying;
+        self.completed += other.completed;
+        self.dead += other.dead;
+        self.cancelled += other.cancelled;
+        self.pruned += other.pruned;
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct QueueStats {
     pub queue: String,

@@ -1,12 +1,20 @@
-//! What every carrier checks before it stores anything: the bounds of a call and of a job.
+//! What every carrier does with what it is handed, before it stores anything: the bounds of a call and of a job, and
+//! what is written down of an attempt. And how an envelope is read back.
+
+use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::envelope::{NewJob, Unique};
+use crate::context::LOG_LINES_MAX;
+use crate::envelope::{Envelope, NewJob, Unique};
 use crate::id::JobId;
 use crate::job::Priority;
 use crate::store::{
-    Ask, ENQUEUE_ITEMS_MAX, ENVELOPE_BYTES_MAX, NAME_BYTES_MAX, RESERVE_JOBS_MAX, StoreError,
+    Ask, ENQUEUE_ITEMS_MAX, ENVELOPE_BYTES_MAX, End, JobFault, JobNotes, NAME_BYTES_MAX, RESERVE_JOBS_MAX,
+    StoreError,
 };
+
+/// Bytes of a fault's message.
+const FAULT_MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// A job that is within the bounds, with its envelope already written out: the caller's thread pays for that.
 #[derive(Debug)]
@@ -90,4 +98,38 @@ pub(super) fn check_result(id: &JobId, result: &str) -> Result<(), StoreError> {
         )));
     }
     Ok(())
+}
+
+/// A fault with a message within its bound.
+pub(super) fn bounded(fault: &JobFault) -> JobFault {
+    let mut fault = fault.clone();
+    fault.message.truncate(fault.message.floor_char_boundary(FAULT_MESSAGE_BYTES_MAX));
+    fault
+}
+
+/// The attempt's notes as they are kept; a snooze adds why it waits, for whoever asks the job why it does not run.
+pub(super) fn notes_of(end: &End, notes: Option<JobNotes>) -> Option<JobNotes> {
+    let mut notes = notes;
+    if let End::Snoozed { until, why } = end {
+        let log = &mut notes.get_or_insert_default().log;
+        log.push(format!("snoozed until {until}: {why}"));
+        log.drain(..log.len().saturating_sub(LOG_LINES_MAX));
+    }
+    notes
+}
+
+/// The envelope; of one that this build cannot read, its kind with the whole text as its payload, so that the job can
+/// still be looked at. `kind`: what else is known of it.
+pub(super) fn envelope(text: &str, kind: Option<&str>) -> Envelope {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        kind: String,
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| {
+        let payload =
+            RawValue::from_string(text.to_owned()).or_else(|_| serde_json::value::to_raw_value(text));
+        let told = || serde_json::from_str::<Named>(text).ok().map(|named| named.kind);
+        let kind = kind.map(str::to_owned).or_else(told).unwrap_or_else(|| "?".to_owned());
+        Envelope::new(kind, payload.expect("a text is JSON once it is quoted"))
+    })
 }

@@ -53,7 +53,13 @@ mod wake;
 /// Jobs that an operator acts upon in one call.
 const ACT_JOBS_MAX: usize = 500;
 /// The longest name of a namespace.
-const NAMESPACE_CHARS_MAX: usize = 40;
+pub const NAMESPACE_CHARS_MAX: usize = 40;
+
+/// Whether a namespace may be called so: 1 to [`NAMESPACE_CHARS_MAX`] of `a-z 0-9 _ -`.
+pub fn is_namespace(name: &str) -> bool {
+    (1..=NAMESPACE_CHARS_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+}
 
 /// Where the carrier is, and what it keeps.
 #[derive(Clone, Debug)]
@@ -106,9 +112,7 @@ impl RedisStore {
     /// namespace is no name; `Unreadable` when the namespace is of another build. The message says what to do.
     pub async fn open(settings: RedisSettings, clock: Clock) -> Result<Self, StoreError> {
         let RedisSettings { url, namespace, completed_jobs_max, completed_bytes_max, answer_max } = settings;
-        let fits = (1..=NAMESPACE_CHARS_MAX).contains(&namespace.len())
-            && namespace.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-        if !fits {
+        if !is_namespace(&namespace) {
             return Err(StoreError::Invalid(format!(
                 "{namespace:?} is no namespace: 1 to {NAMESPACE_CHARS_MAX} characters of a-z 0-9 _ -"
             )));

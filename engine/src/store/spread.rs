@@ -19,7 +19,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::clock::Timestamp;
 use crate::envelope::NewJob;
-use crate::gate::{GateRules, Pause, Rate};
+use crate::gate::{GateRules, Pause};
 use crate::id::{JobId, Token};
 use crate::job::State;
 use crate::store::{
@@ -27,6 +27,8 @@ use crate::store::{
     QueueAudit, QueueStats, Reaped, Renewed, Reserved, Retention, Settled, Settlement, Store, StoreError,
     WorkerBeat,
 };
+
+mod shares;
 
 /// Carriers in one: what fits into the low bits of a token.
 pub const CARRIERS_MAX: usize = 1 << CARRIER_BITS;
@@ -150,36 +152,6 @@ impl SpreadStore {
         reserved
     }
 
-    /// The share of a rate and a cap that one carrier holds.
-    fn share(&self, carrier: usize, rules: &GateRules) -> GateRules {
-        let n = self.n() as u64;
-        let rate = rules.rate.map(|rate| Rate {
-            per_ms: rate.per_ms.saturating_mul(n),
-            burst: (rate.burst / self.n() as u32).max(1),
-            ..rate
-        });
-        let part = |whole: u64| whole / n + u64::from((carrier as u64) < whole % n);
-        GateRules {
-            rate,
-            concurrency_max: rules.concurrency_max.map(|cap| part(u64::from(cap)) as u32),
-            breaker: rules.breaker,
-            backlog_max: rules.backlog_max.map(part),
-        }
-    }
-
-    /// The rules that were shared out, put together again.
-    fn whole(&self, shares: &[GateRules]) -> GateRules {
-        let mut rules = shares.first().cloned().unwrap_or_default();
-        rules.rate = rules.rate.map(|rate| Rate {
-            per_ms: rate.per_ms / self.n() as u64,
-            burst: shares.iter().filter_map(|share| share.rate).map(|rate| rate.burst).sum(),
-            ..rate
-        });
-        rules.concurrency_max = shares.iter().map(|share| share.concurrency_max).sum();
-        rules.backlog_max = shares.iter().map(|share| share.backlog_max).sum();
-        rules
-    }
-
     /// Those that answered; an error only when none did.
     async fn those_that_answer<A, F>(&self, call: impl Fn(Arc<dyn Store>) -> F) -> Result<Vec<A>, StoreError>
     where
@@ -202,18 +174,6 @@ impl SpreadStore {
             None => Ok(answers),
         }
     }
-}
-
-fn add(sum: &mut Counts, counts: Counts) {
-    sum.accepted += counts.accepted;
-    sum.scheduled += counts.scheduled;
-    sum.ready += counts.ready;
-    sum.running += counts.running;
-    sum.retrying += counts.retrying;
-    sum.completed += counts.completed;
-    sum.dead += counts.dead;
-    sum.cancelled += counts.cancelled;
-    sum.pruned += counts.pruned;
 }
 
 #[async_trait]
@@ -357,11 +317,11 @@ impl Store for SpreadStore {
         }
         let merge = |(queue, parts): (String, Vec<QueueStats>)| {
             let mut counts = Counts::default();
-            parts.iter().for_each(|part| add(&mut counts, part.counts));
+            parts.iter().for_each(|part| counts += part.counts);
             let rules: Vec<GateRules> = parts.iter().map(|part| part.gate.rules.clone()).collect();
             let held_everywhere = parts.iter().all(|part| part.hold.is_some());
             let mut gate = parts.first().map(|part| part.gate.clone()).unwrap_or_default();
-            gate.rules = self.whole(&rules);
+            gate.rules = shares::whole(&rules);
             QueueStats {
                 queue,
                 counts,
@@ -393,7 +353,7 @@ impl Store for SpreadStore {
             )));
         }
         let set = |(n, carrier): (usize, &Arc<dyn Store>)| {
-            let (carrier, share) = (Arc::clone(carrier), self.share(n, &rules));
+            let (carrier, share) = (Arc::clone(carrier), shares::of(&rules, n, self.n()));
             async move { carrier.set_gate(queue, share).await }
         };
         try_join_all(self.carriers.iter().enumerate().map(set)).await.map(drop)

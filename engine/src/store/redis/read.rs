@@ -10,6 +10,7 @@ use super::shared::Shared;
 use crate::clock::Timestamp;
 use crate::id::JobId;
 use crate::job::State;
+use crate::store::prepared;
 use crate::store::{Counts, JobView, QueueAudit, QueueStats, StoreError};
 
 /// Jobs in one call that asks for states.
@@ -57,7 +58,7 @@ fn view(reply: &Reply, id: &str, found: Value) -> Result<JobView, StoreError> {
             worker: tries.worker.map(str::to_owned).or(running_worker),
             cancelling: asked.is_some(),
             unique_key: record.unique_key(),
-            envelope: record::envelope(record.envelope),
+            envelope: prepared::envelope(record.envelope, None),
             result: None,
             faults: faults
                 .unwrap_or_default()

@@ -10,14 +10,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::envelope::{Envelope, Unique};
+use crate::envelope::Unique;
 use crate::id::JobId;
 use crate::job::{Priority, State};
 use crate::store::JobFault;
-use crate::store::prepared::Prepared;
-
-/// Bytes of a fault's message.
-const FAULT_MESSAGE_BYTES_MAX: usize = 8 * 1024;
+use crate::store::prepared::{Prepared, bounded};
 
 /// The form of an id in the store: 22 characters for a canonical UUID, since 36 cost the server 30 bytes more a job.
 pub(super) fn stored_id(id: &JobId) -> String {
@@ -233,18 +230,6 @@ impl Slim {
     }
 }
 
-/// The envelope; of one that this build cannot read, the kind `?` with the whole text as its payload, so that the
-/// job can still be looked at.
-pub(super) fn envelope(text: &str) -> Envelope {
-    serde_json::from_str(text).unwrap_or_else(|_| {
-        let payload =
-            RawValue::from_string(text.to_owned()).or_else(|_| serde_json::value::to_raw_value(text));
-        let kind = serde_json::from_str::<serde_json::Value>(text).ok();
-        let kind = kind.and_then(|value| value.get("kind")?.as_str().map(str::to_owned));
-        Envelope::new(kind.unwrap_or_else(|| "?".into()), payload.expect("a text is JSON once it is quoted"))
-    })
-}
-
 /// Attempts used, crashes, when it is due again, and who had it last: of a job that came back or ended badly.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tries<'t> {
@@ -268,9 +253,7 @@ impl<'t> Tries<'t> {
 
 /// A fault as one line of JSON.
 pub(super) fn fault(fault: &JobFault) -> String {
-    let mut fault = fault.clone();
-    fault.message.truncate(fault.message.floor_char_boundary(FAULT_MESSAGE_BYTES_MAX));
-    serde_json::to_string(&fault).expect("a fault is plain data")
+    serde_json::to_string(&bounded(fault)).expect("a fault is plain data")
 }
 
 /// A state by the name that the scripts give it.
@@ -283,6 +266,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::envelope::Envelope;
 
     proptest! {
         #[test]
@@ -333,7 +317,7 @@ mod tests {
         let end = read.end.unwrap();
         assert_eq!((end.finished_at, end.attempt, end.crashes), (Timestamp::from_secs(8), 2, 1));
         assert_eq!((unescaped(end.worker), end.result), ("w 1".to_owned(), Some("{\"sn\":7}")));
-        let envelope = super::envelope(read.envelope);
+        let envelope = crate::store::prepared::envelope(read.envelope, None);
         assert_eq!((envelope.payload.get(), envelope.tags), ("null", vec!["order:7".to_owned()]));
     }
 }

@@ -7,7 +7,6 @@ use super::record::{self, Slim, escaped, stored_id};
 use super::reply::Reply;
 use super::script::{self, Call};
 use super::shared::{HeldJob, Shared};
-use crate::context::LOG_LINES_MAX;
 use crate::id::Token;
 use crate::store::prepared::{self, at_most};
 use crate::store::{End, JobNotes, SETTLE_ITEMS_MAX, Settled, Settlement, StoreError};
@@ -174,7 +173,8 @@ impl Ends {
             (String, Checked),
             Option<HeldJob>,
         )| {
-            let notes = notes_of(&end, notes);
+            let notes = prepared::notes_of(&end, notes);
+            let notes = notes.map(|notes| serde_json::to_string(&notes).expect("notes are plain data"));
             let silent = matches!(end, End::Released | End::Snoozed { .. });
             let says = match (outage, silent) {
                 (true, _) => "o",
@@ -323,15 +323,4 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
             call.text(&job.key).text(&job.window).arg(job.px);
         }
     }
-}
-
-/// The attempt's notes as JSON; a snooze adds why it waits, for whoever asks the job why it does not run.
-fn notes_of(end: &End, notes: Option<JobNotes>) -> Option<String> {
-    let mut notes = notes;
-    if let End::Snoozed { until, why } = end {
-        let log = &mut notes.get_or_insert_default().log;
-        log.push(format!("snoozed until {until}: {why}"));
-        log.drain(..log.len().saturating_sub(LOG_LINES_MAX));
-    }
-    notes.map(|notes| serde_json::to_string(&notes).expect("notes are plain data"))
 }

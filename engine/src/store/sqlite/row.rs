@@ -2,16 +2,12 @@
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
-use crate::envelope::Envelope;
 use crate::id::{JobId, Token};
 use crate::job::{Priority, State};
+use crate::store::prepared;
 use crate::store::{FAULTS_MAX, JobFault, JobNotes, JobView, StoreError};
-
-/// Bytes of one fault's message that are kept.
-const FAULT_MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// An id as it is stored: the 16 bytes of a canonical UUID, else its text. SQLite holds no BLOB equal to a TEXT,
 /// so the two never meet.
@@ -139,20 +135,10 @@ fn view(row: &Row<'_>) -> rusqlite::Result<JobView> {
         worker: row.get(11)?,
         cancelling: row.get(12)?,
         unique_key: row.get(13)?,
-        envelope: envelope(row.get_ref(14)?.as_str()?, row.get_ref(15)?.as_str()?),
+        envelope: prepared::envelope(row.get_ref(15)?.as_str()?, Some(row.get_ref(14)?.as_str()?)),
         result: json(row, 16)?,
         faults: json(row, 17)?.unwrap_or_default(),
         notes: json(row, 18)?.unwrap_or_default(),
-    })
-}
-
-/// The envelope; of one that this build cannot read, the kind with the whole text as its payload, so that the
-/// job can still be looked at.
-fn envelope(kind: &str, text: &str) -> Envelope {
-    serde_json::from_str(text).unwrap_or_else(|_| {
-        let payload =
-            RawValue::from_string(text.to_owned()).or_else(|_| serde_json::value::to_raw_value(text));
-        Envelope::new(kind, payload.expect("a text is JSON once it is quoted"))
     })
 }
 
@@ -171,9 +157,7 @@ pub(super) fn add_fault(conn: &Connection, seq: i64, fault: &JobFault) -> Result
         .optional()?;
     let mut faults: Vec<JobFault> =
         before.flatten().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let mut fault = fault.clone();
-    fault.message.truncate(fault.message.floor_char_boundary(FAULT_MESSAGE_BYTES_MAX));
-    faults.push(fault);
+    faults.push(prepared::bounded(fault));
     let over = faults.len().saturating_sub(FAULTS_MAX);
     let text = serde_json::to_string(&faults[over..]).expect("faults are plain data");
     conn.prepare_cached(

@@ -3,7 +3,6 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::clock::Timestamp;
-use crate::context::LOG_LINES_MAX;
 use crate::id::{JobId, Token};
 use crate::job::State;
 use crate::store::prepared::{self, Backlog, Prepared, at_most};
@@ -190,12 +189,7 @@ fn put_off(
 
 /// Keeps the attempt's notes; a snooze adds why it waits, for whoever asks the job why it does not run.
 fn keep_notes(desk: &Desk, seq: i64, ending: &Ending) -> Result<(), StoreError> {
-    let mut notes = ending.notes.clone();
-    if let End::Snoozed { until, why } = &ending.end {
-        let log = &mut notes.get_or_insert_default().log;
-        log.push(format!("snoozed until {until}: {why}"));
-        log.drain(..log.len().saturating_sub(LOG_LINES_MAX));
-    }
+    let notes = prepared::notes_of(&ending.end, ending.notes.clone());
     notes.map_or(Ok(()), |notes| row::set_notes(&desk.conn, seq, &notes))
 }
 
