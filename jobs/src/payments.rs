@@ -1,5 +1,6 @@
 //! Money from and to customers.
 
+pub mod bill;
 mod callbacks;
 mod handle_payment_callback;
 mod handle_refund_callback;
