@@ -16,6 +16,7 @@ pub mod orders;
 pub mod outbox;
 pub mod outside;
 pub mod payments;
+pub mod reconciliation;
 pub mod settings;
 pub mod shop;
 pub mod shop_time;
@@ -48,6 +49,9 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<payments::HandlePaymentCallback>(),
     JobKind::of::<payments::HandleRefundCallback>(),
     JobKind::of::<suppliers::HandleSupplierCallback>(),
+    // Comparing the books.
+    JobKind::of::<reconciliation::ReconcilePayments>(),
+    JobKind::of::<reconciliation::HealFinding>(),
     // On a schedule.
     JobKind::of::<orders::ExpireUnpaidOrders>(),
     JobKind::of::<orders::SweepOrders>(),
@@ -87,6 +91,8 @@ mod tests {
             "handle_payment_callback",
             "handle_refund_callback",
             "handle_supplier_callback",
+            "reconcile_payments",
+            "heal_finding",
         ] {
             let kind = table.get(name).expect("the kind is in the table");
             assert_eq!(kind.accepted_by, AcceptedBy::Ledger, "{name}");

@@ -67,6 +67,16 @@ pub struct Settings {
     pub consignor_contact: String,
     /// How many bytes of a callback are read; what is longer is refused.
     pub callback_bytes_max: usize,
+    /// Cases that one comparison of a day's bills raises; what is beyond is counted only.
+    pub reconcile_findings_max: usize,
+    /// Cases of one comparison that are sent to be healed, or one in a hundred of the bill's rows where that is more
+    /// (facts: commerce-states.md 6).
+    pub reconcile_heals_max: usize,
+    /// Whether money for an order that was given up goes back by itself when only the bill told of it, too.
+    pub reconcile_heals_late_pay: bool,
+    /// Where sorting writes what does not fit into memory: about as much as the bill has bytes, twice; empty: the
+    /// system's own folder for such files.
+    pub scratch_folder: String,
 }
 
 impl Default for Settings {
@@ -101,6 +111,10 @@ impl Default for Settings {
             mail_domain: "shop.example".to_owned(),
             consignor_contact: String::new(),
             callback_bytes_max: 256 * 1024,
+            reconcile_findings_max: 20_000,
+            reconcile_heals_max: 20,
+            reconcile_heals_late_pay: true,
+            scratch_folder: String::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome, Timestamp};
 
-use super::refund_book::record_refund;
+use super::refund_book::{RefundNews, record_refund};
 use super::request_refund::RefundAnswer;
 use crate::orders::{Change, STEP_ATTEMPTS_MAX, STEP_BACKOFF, refund_row};
 use crate::shop::Shop;
@@ -38,9 +38,8 @@ impl Job for QueryRefund {
             return Ok(Outcome::result(json!({ "skipped": "the refund is settled" })));
         };
 
-        let found = shop.wechat_pay.query_refund(&self.refund_no).await.map_err(verdict::of_outside)?;
-        let known = found.is_some();
-        let news = found.map(|found| RefundAnswer::from(found).news());
+        let news = refund_news(shop, &self.refund_no).await?;
+        let known = news.is_some();
         if let Some(news) = news.filter(|news| news.state != refund.state) {
             let settled = news.state.is_final();
             let mut change = Change::begin(shop, job, &refund.order_no).await?;
@@ -57,4 +56,10 @@ impl Job for QueryRefund {
             None => Err(JobError::fail(anyhow::anyhow!("not settled in all that time: a person must look"))),
         }
     }
+}
+
+/// Asks WeChat how a refund stands; None: it does not know it.
+pub(crate) async fn refund_news(shop: &Shop, refund_no: &str) -> Result<Option<RefundNews>, JobError> {
+    let found = shop.wechat_pay.query_refund(refund_no).await.map_err(verdict::of_outside)?;
+    Ok(found.map(|found| RefundAnswer::from(found).news()))
 }

@@ -74,6 +74,11 @@ struct Wire {
 }
 
 impl WechatPay {
+    /// Whose bills these are.
+    pub fn mchid(&self) -> &str {
+        &self.settings.mchid
+    }
+
     /// Asks for a day's bill, after ten o'clock (Beijing) of the next day.
     ///
     /// # Errors
