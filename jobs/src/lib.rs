@@ -57,6 +57,7 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::SweepOrders>(),
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
+    JobKind::of::<payments::FetchBill>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),

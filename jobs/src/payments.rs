@@ -2,6 +2,7 @@
 
 pub mod bill;
 mod callbacks;
+mod fetch_bill;
 mod handle_payment_callback;
 mod handle_refund_callback;
 mod payment;
@@ -16,6 +17,7 @@ pub mod wechat_pay;
 
 pub(crate) use callbacks::job_for;
 pub use callbacks::{WechatCallback, receive_wechat_callback};
+pub use fetch_bill::FetchBill;
 pub use handle_payment_callback::HandlePaymentCallback;
 pub use handle_refund_callback::HandleRefundCallback;
 pub use payment::PaymentState;

@@ -65,6 +65,20 @@ pub struct Settings {
     pub mail_domain: String,
     /// The id of the consignor's phone for SF, masked: `130****0001` (facts: wechat-mini-program.md 3).
     pub consignor_contact: String,
+    /// Bills are asked for from this hour of the next day on, in Beijing (facts: wechat-pay.md 10).
+    pub bill_from_hour: u32,
+    /// While WeChat still makes a bill it is asked for again after this time, until `bill_until_hour`.
+    pub bill_creating_retry_s: u64,
+    /// From this hour on, in Beijing, a bill that is not made is left to the next day.
+    pub bill_until_hour: u32,
+    /// The bills of so many days back are looked after each day.
+    pub bill_days_back: u32,
+    /// Fresh links that one attempt asks for when what comes is not what WeChat vouches for.
+    pub bill_links_max: u32,
+    /// Bills are asked for compressed.
+    pub bill_gzip: bool,
+    /// A bill of more bytes, unpacked, is refused.
+    pub bill_bytes_max: u64,
     /// How many bytes of a callback are read; what is longer is refused.
     pub callback_bytes_max: usize,
     /// Cases that one comparison of a day's bills raises; what is beyond is counted only.
@@ -110,6 +124,13 @@ impl Default for Settings {
             mail_from: String::new(),
             mail_domain: "shop.example".to_owned(),
             consignor_contact: String::new(),
+            bill_from_hour: 10,
+            bill_creating_retry_s: 30 * MINUTE,
+            bill_until_hour: 18,
+            bill_days_back: 3,
+            bill_links_max: 3,
+            bill_gzip: false,
+            bill_bytes_max: 4 * 1024 * 1024 * 1024,
             callback_bytes_max: 256 * 1024,
             reconcile_findings_max: 20_000,
             reconcile_heals_max: 20,

@@ -70,6 +70,8 @@ pub const METRICS: &[Metric] = &[
         "windlass_refunds_not_enough_total",
         "Refunds that wait because the merchant's balance is too low",
     ),
+    counter("windlass_bills_total", "Answers to a question for a day's bill, by what became of it"),
+    counter("windlass_bill_bad_rows_total", "Lines of bills that cannot be read"),
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),

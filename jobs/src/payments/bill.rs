@@ -17,7 +17,7 @@ mod write;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::wechat_pay::BillKind;
 use crate::stored::stored_states;
@@ -27,13 +27,12 @@ pub use fund::{Balance, Fund, FundRow};
 pub use list::{BILL_ROWS_MAX, BillPage, BillView, bills};
 pub use parser::{BadRow, Line, NotABill, Parser};
 pub use read::{BillReader, read_fund, read_trade};
-pub(crate) use shelf::{
-    BillFile, Standing, asked_again, has_file, record_no_statement, record_refused, standing,
-};
+pub(crate) use shelf::{Standing, asked_again, ready_file, record_no_statement, record_refused, standing};
 pub use shelf::{StoredBill, newest_ready};
 pub use splitter::LINE_BYTES_MAX;
 pub use totals::{BillTotals, Difference, Figure, Odd};
 pub use trade::{BillRow, RowKind, Trade};
+pub(crate) use write::abandon;
 pub use write::{BillWriter, Sealed};
 
 use crate::ledger::LedgerError;
@@ -99,9 +98,9 @@ impl std::fmt::Display for BillKey {
 /// Why a bill cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BillError {
-    #[error(transparent)]
+    #[error("{0}")]
     Ledger(#[from] LedgerError),
-    #[error(transparent)]
+    #[error("{0}")]
     NotABill(#[from] NotABill),
     /// Another try began after this one; its file counts.
     #[error("another try has taken over the bill {0}")]

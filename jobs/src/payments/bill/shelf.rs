@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::AnyConnection;
 use windlass_engine::{JobId, Timestamp};
 
-use super::{BillError, BillKey, BillState, BillTotals, BillType, Sealed};
+use super::{BillError, BillKey, BillState, BillTotals, Sealed};
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::stored::stored_row;
 
@@ -23,26 +23,21 @@ pub struct StoredBill {
 /// How the bill of a day stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
+    pub id: String,
     pub state: BillState,
-    pub sha1: String,
+    pub rows: i64,
     pub adds_up: bool,
     pub asked_at: Timestamp,
 }
 
-/// A file that the merchant, day and type have already.
-#[derive(Clone, Debug)]
-pub(crate) struct BillFile {
-    pub id: String,
-    pub state: BillState,
-}
-
 struct StandingRow {
-    sha1: String,
+    id: String,
+    rows: i64,
     adds_up: i64,
     asked_at: i64,
     state: BillState,
 }
-stored_row!(StandingRow { sha1, adds_up, asked_at } parsed { state });
+stored_row!(StandingRow { id, rows, adds_up, asked_at } parsed { state });
 
 /// The newest version of a day's bill; none when none is ready.
 ///
@@ -73,7 +68,7 @@ pub(crate) async fn standing(
     key: &BillKey,
 ) -> Result<Option<Standing>, LedgerError> {
     let row: Option<StandingRow> = sqlx::query_as(
-        "SELECT state, sha1, adds_up, asked_at FROM bills \
+        "SELECT id, state, rows, adds_up, asked_at FROM bills \
          WHERE mchid = $1 AND day = $2 AND type = $3 AND state IN ('ready', 'no_statement', 'refused') \
          ORDER BY version DESC, asked_at DESC LIMIT 1",
     )
@@ -83,23 +78,22 @@ pub(crate) async fn standing(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| Standing {
+        id: row.id,
         state: row.state,
-        sha1: row.sha1,
+        rows: row.rows,
         adds_up: row.adds_up == 1,
         asked_at: Timestamp::from_micros(row.asked_at),
     }))
 }
 
-/// Whether a file with this hash was taken or refused before.
-pub(crate) async fn has_file(
+/// The ready version with this hash.
+pub(crate) async fn ready_file(
     ledger: &Ledger,
     key: &BillKey,
     sha1: &str,
-) -> Result<Option<BillFile>, LedgerError> {
-    let row: Option<(String, String)> = sqlx::query_as(
-        "SELECT id, state FROM bills \
-         WHERE mchid = $1 AND day = $2 AND type = $3 AND sha1 = $4 AND state IN ('ready', 'refused') \
-         ORDER BY version DESC LIMIT 1",
+) -> Result<Option<String>, LedgerError> {
+    let row: Option<(String,)> = sqlx::query_as(
+        "SELECT id FROM bills WHERE mchid = $1 AND day = $2 AND type = $3 AND sha1 = $4 AND state = 'ready'",
     )
     .bind(&key.mchid)
     .bind(key.day_text())
@@ -107,13 +101,7 @@ pub(crate) async fn has_file(
     .bind(sha1)
     .fetch_optional(ledger.reads())
     .await?;
-    row.map(|(id, state)| {
-        let state = state
-            .parse()
-            .map_err(|error: crate::stored::NotAState| LedgerError::Unreadable(error.to_string()))?;
-        Ok(BillFile { id, state })
-    })
-    .transpose()
+    Ok(row.map(|(id,)| id))
 }
 
 /// Notes that WeChat says the same as before.
@@ -141,7 +129,8 @@ pub(crate) async fn record_no_statement(tx: &mut Tx, key: &BillKey) -> Result<()
     Ok(())
 }
 
-/// Notes that what came with this hash cannot be the day's bill. Its bytes are not kept.
+/// Notes that what came cannot be the day's bill. Its bytes are not kept. `sha1` is empty where they were not those
+/// that WeChat vouches for.
 pub(crate) async fn record_refused(
     tx: &mut Tx,
     key: &BillKey,
@@ -226,6 +215,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payments::bill::BillType;
 
     #[test]
     fn a_finding_about_a_bill_is_keyed_by_merchant_day_and_type() {
