@@ -14,7 +14,7 @@ use super::day::Day;
 use super::found::{Difference, Found};
 use super::ledger_side::owes_a_row;
 use super::lookup::{self, places};
-use crate::findings::FindingType;
+use crate::findings::{FindingType, finding_id};
 use crate::ledger::{Ledger, LedgerError, Tx};
 
 /// A row of ours may be in the bill of one of so many later days.
@@ -156,9 +156,10 @@ impl<'a> Carries<'a> {
         tx.commit().await
     }
 
+    /// Superseded, not resolved: another version of that bill may lack it, and then it is open again.
     async fn found_after_all(&self, tx: &mut Tx, key: &str) -> Result<(), LedgerError> {
         let why = format!("the bill of {} has it", self.day);
-        tx.resolve_finding(self.kind.finding(), key, WHO, &why).await?;
+        tx.supersede_finding(&finding_id(self.kind.finding(), key), WHO, &why).await?;
         Ok(())
     }
 
