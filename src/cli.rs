@@ -17,10 +17,12 @@ use crate::telemetry;
 pub mod api;
 mod bench;
 mod check;
+mod findings;
 mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod reconciliations;
 mod sandbox;
 mod serve;
 pub mod table;
@@ -81,6 +83,12 @@ enum Command {
     Jobs(Jobs),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
+    /// The cases that people look at.
+    #[command(subcommand)]
+    Findings(findings::Findings),
+    /// Days whose bills were compared with the books.
+    #[command(subcommand)]
+    Reconciliations(reconciliations::Reconciliations),
     /// Measures what this installation can do: enqueue, drain, latency.
     Bench(bench::Bench),
     /// The simulated outside world alone.
@@ -204,6 +212,10 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Findings(findings) => everywhere.say(findings.run(local::reach(config).await?.api()).await?),
+        Command::Reconciliations(reconciliations) => {
+            everywhere.say(reconciliations.run(local::reach(config).await?.api()).await?)
+        }
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -27,6 +27,7 @@ pub mod body;
 pub mod business;
 pub mod caller;
 pub mod enqueue;
+pub mod findings;
 pub mod found;
 pub mod health;
 pub mod jobs;
@@ -35,6 +36,7 @@ pub mod listener;
 pub mod metrics;
 pub mod problem;
 pub mod queues;
+pub mod reconciliations;
 pub mod request;
 
 /// Everything that the door is made of.
@@ -153,6 +155,12 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
+        .route("/v1/reconciliations", get(reconciliations::list).post(reconciliations::run))
+        .route("/v1/reconciliations/{date}", get(reconciliations::show))
+        .route("/v1/findings", get(findings::list))
+        .route("/v1/findings/{id}", get(findings::show))
+        .route("/v1/findings/{id}/assign", post(findings::assign))
+        .route("/v1/findings/{id}/resolve", post(findings::resolve))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
         if door.tells_metrics {

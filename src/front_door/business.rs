@@ -116,9 +116,9 @@ pub async fn list_effects(
     Ok(Json(told))
 }
 
-/// Turns the ledger's microseconds into RFC 3339. What others wrote (`data`, `answer`, `payload`) stays as it is:
-/// their numbers are not ours.
-fn tell_times(told: &mut Value) {
+/// Turns the ledger's microseconds into RFC 3339. What others wrote (`data`, `answer`, `payload`, `evidence`) stays as
+/// it is: their numbers are not ours.
+pub(super) fn tell_times(told: &mut Value) {
     match told {
         Value::Array(items) => items.iter_mut().for_each(tell_times),
         Value::Object(members) => {
@@ -127,7 +127,7 @@ fn tell_times(told: &mut Value) {
                     Some(micros) if name == "at" || name.ends_with("_at") => {
                         *member = json!(Timestamp::from_micros(micros).to_rfc3339());
                     }
-                    _ if matches!(name.as_str(), "data" | "answer" | "payload") => {}
+                    _ if matches!(name.as_str(), "data" | "answer" | "payload" | "evidence" | "report") => {}
                     _ => tell_times(member),
                 }
             }

@@ -17,6 +17,9 @@ fn every_command_that_succeeds_answers_with_one_document() {
         &["jobs", "cancel", "n1"],
         &["jobs", "retry", "n1"],
         &["audit"],
+        &["findings", "list", "--type", "long", "--state", "open"],
+        &["reconciliations", "list"],
+        &["reconciliations", "run", "2026-01-05", "--again"],
         &["demo", "--count", "2", "--speed", "7200", "--exit"],
     ] {
         let told = place.run(&[args, &["--json"]].concat()).well().json();
@@ -32,6 +35,12 @@ fn every_command_that_fails_answers_with_one_document_that_says_why() {
         &["enqueue", "polish_brass"],
         &["jobs", "show", "nobody"],
         &["jobs", "list", "--limit", "0"],
+        &["findings", "show", "nobody"],
+        &["findings", "list", "--type", "ugly"],
+        &["findings", "assign", "nobody", "li"],
+        &["findings", "resolve", "nobody", "--reason", "seen", "--adjustment-fen", "-5"],
+        &["reconciliations", "show", "2026-01-05"],
+        &["reconciliations", "run", "yesterday"],
         &["audit", "--server", "http://127.0.0.1:1"],
         &["demo", "--orders", "missing.csv"],
         &["up", "--data", "/dev/null/x", "--listen", "127.0.0.1:0"],

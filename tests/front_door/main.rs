@@ -8,6 +8,7 @@ mod support;
 mod accepting;
 mod batches;
 mod calling;
+mod comparing;
 mod looking;
 mod operating;
 mod refusing;
