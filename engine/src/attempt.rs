@@ -72,7 +72,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
                 let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
                 let context = self.context_of(&delivery, kind, envelope, &grip);
                 let ending = self.body(kind, payload, timeout, &context, &grip).await;
-                let cancelling = grip.cancel.is_cancelled();
+                let cancelling = context.is_cancelled();
                 let Some((end, outage)) = self.end_of(&delivery, kind, &context, ending, cancelling) else {
                     return self.lease_lost(delivery);
                 };
@@ -130,7 +130,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
             created_at: delivery.created_at,
             deadline_at: delivery.deadline_at,
         };
-        let context = JobContext::new(facts, envelope, self.clock.clone(), grip.cancel.clone());
+        let context = JobContext::new(facts, envelope, self.clock.clone());
         grip.attach(&context);
         context
     }
@@ -148,7 +148,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let job = async { (kind.run)(payload, self.context.clone(), context.clone()).await };
         let job = AssertUnwindSafe(job).catch_unwind();
         let stubborn = async {
-            grip.cancel.cancelled().await;
+            context.cancelled().await;
             tokio::time::sleep(CANCEL_GRACE).await;
         };
         tokio::select! {

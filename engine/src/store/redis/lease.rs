@@ -55,8 +55,7 @@ pub(super) async fn renew(
             places.into_iter().map(job).collect()
         };
         let lost = places()?;
-        let ids: Vec<String> = lost.iter().map(|(id, _)| stored_id(id)).collect();
-        shared.held.take(ids.iter().zip(&lost).map(|(id, (_, token))| (id.as_str(), *token)), |_| ());
+        shared.held.take(lost.iter().map(|(id, token)| (id, *token)), |_| ());
         renewed.lost.extend(lost);
         renewed.cancelling.extend(places()?);
     }

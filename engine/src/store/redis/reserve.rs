@@ -176,7 +176,7 @@ impl Asking {
         tries: Vec<Value>,
     ) -> Result<Found, StoreError> {
         let reply = Reply::of("reserve");
-        let worker: Arc<str> = self.ask.worker.as_str().into();
+        let worker: Arc<str> = escaped(&self.ask.worker).into();
         let mut tries = tries.into_iter();
         let (mut deliveries, mut held, mut expired) =
             (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()), Vec::new());
@@ -196,10 +196,13 @@ impl Asking {
             let tries = tried.as_deref().and_then(Tries::read).unwrap_or_default();
             let never_started = tries.attempts == 0 && tries.crashes == 0;
             if never_started && record.deadline_at.is_some_and(|deadline| deadline < now) {
-                expired.push(stored);
+                expired.push(id);
                 continue;
             }
             let (attempt, crashes) = (tries.attempts + 1, tries.crashes);
+            let job =
+                HeldJob { token, stored: stored.into(), attempt, crashes, worker: worker.clone(), slim };
+            held.push((id.clone(), job));
             deliveries.push(Delivery {
                 id,
                 token,
@@ -210,10 +213,6 @@ impl Asking {
                 deadline_at: record.deadline_at,
                 envelope: record.envelope.to_owned(),
             });
-            held.push((
-                stored.into_boxed_str(),
-                HeldJob { token, attempt, crashes, worker: worker.clone(), slim },
-            ));
         }
         self.shared.held.add(held.into_iter());
         if !expired.is_empty() {
@@ -233,7 +232,7 @@ impl Asking {
     async fn give_back(&self, untaken: Vec<Delivery>) {
         let Some(token) = untaken.first().map(|delivery| delivery.token) else { return };
         let jobs = untaken.len();
-        let untaken = untaken.into_iter().map(|delivery| (record::stored_id(&delivery.id), Op::Released));
+        let untaken = untaken.into_iter().map(|delivery| (delivery.id, Op::Released));
         if let Err(error) = self.ends.end_all(&self.queue, token, untaken).await {
             tracing::warn!(jobs, %error, "jobs that nobody took wait for their lease to end");
         }

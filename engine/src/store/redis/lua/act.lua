@@ -67,10 +67,10 @@ local function promote_one(queue, q, id, prio)
   return 'done'
 end
 
-local function delete(q, id, state, record)
+local function delete(q, id, state)
   if state == 'completed' then
     call('LREM', q .. 'done', 1, id)
-    bump(q, 'kept', -#record)
+    forget_large(q, { id })
   else call('ZREM', q .. state, id) end
   forget({ id })
   bump(q, state, -1)
@@ -97,7 +97,7 @@ for k = 3, #ARGV do
     elseif action == 'cancel' then out[#out + 1] = cancel(queue, q, id, prio, state)
     elseif action == 'retry' then out[#out + 1] = retry(queue, q, id, prio, state, record)
     elseif action == 'promote' then out[#out + 1] = promote_one(queue, q, id, prio)
-    else out[#out + 1] = delete(q, id, state, record) end
+    else out[#out + 1] = delete(q, id, state) end
   end
 end
 return out

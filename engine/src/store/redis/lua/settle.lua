@@ -107,12 +107,16 @@ while i <= last do
     if c > 0 then
       call('HDEL', run, unpack(ok))
       if op == 'C' then
-        local put = {}
+        local put, large = {}, {}
         for k = 1, c do
           local record = ARGV[at[k] + 1]
           put[2 * k - 1], put[2 * k] = ok[k], record
-          bytes = bytes + #record
+          if #record > LARGE then
+            large[#large + 1], large[#large + 2] = ok[k], #record
+            bytes = bytes + #record
+          end
         end
+        if #large > 0 then call('HSET', q .. 'large', unpack(large)) end
         call('HSET', P .. 'jobs', unpack(put))
         call('LPUSH', q .. 'done', unpack(ok))
         if has_tries then call('HDEL', P .. 'tries', unpack(ok)) end
@@ -140,7 +144,7 @@ if ended > 0 then
   bump(q, 'running', -ended)
   if completed > 0 then
     bump(q, 'completed', completed)
-    bump(q, 'kept', bytes)
+    bump(q, 'large', bytes)
     tell(queue, 'completed', completed, completed_ids)
   end
   for state, ids in pairs(moved) do
