@@ -180,7 +180,7 @@ impl Asking {
         let mut tries = tries.into_iter();
         let (mut deliveries, mut held, mut expired) =
             (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()), Vec::new());
-        for (id, text) in ids.into_iter().zip(records) {
+        for (place, (id, text)) in (1..).zip(ids.into_iter().zip(records)) {
             let (stored, text) = (reply.text(id)?, reply.maybe_text(text)?);
             let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
             let read = text.as_deref().and_then(|text| {
@@ -196,12 +196,19 @@ impl Asking {
             let tries = tried.as_deref().and_then(Tries::read).unwrap_or_default();
             let never_started = tries.attempts == 0 && tries.crashes == 0;
             if never_started && record.deadline_at.is_some_and(|deadline| deadline < now) {
-                expired.push(id);
+                expired.push((id, place));
                 continue;
             }
             let (attempt, crashes) = (tries.attempts + 1, tries.crashes);
-            let job =
-                HeldJob { token, stored: stored.into(), attempt, crashes, worker: worker.clone(), slim };
+            let job = HeldJob {
+                token,
+                place,
+                stored: stored.into(),
+                attempt,
+                crashes,
+                worker: worker.clone(),
+                slim,
+            };
             held.push((id.clone(), job));
             deliveries.push(Delivery {
                 id,
@@ -223,7 +230,8 @@ impl Asking {
                 message: "its deadline passed before it started".into(),
             };
             let fault = record::fault(&fault);
-            let expired = expired.into_iter().map(|id| (id, Op::Expired { fault: fault.clone() }));
+            let expired =
+                expired.into_iter().map(|(id, place)| (id, place, Op::Expired { fault: fault.clone() }));
             self.ends.end_all(&self.queue, token, expired).await?;
         }
         Ok(if deliveries.is_empty() { Found::Again } else { Found::Jobs(deliveries) })
@@ -232,7 +240,8 @@ impl Asking {
     async fn give_back(&self, untaken: Vec<Delivery>) {
         let Some(token) = untaken.first().map(|delivery| delivery.token) else { return };
         let jobs = untaken.len();
-        let untaken = untaken.into_iter().map(|delivery| (delivery.id, Op::Released));
+        let places = self.shared.held.places(untaken.iter().map(|delivery| (&delivery.id, token)));
+        let untaken = untaken.into_iter().zip(places).map(|(job, place)| (job.id, place, Op::Released));
         if let Err(error) = self.ends.end_all(&self.queue, token, untaken).await {
             tracing::warn!(jobs, %error, "jobs that nobody took wait for their lease to end");
         }

@@ -60,6 +60,8 @@ struct Ending {
     id: JobId,
     stored: Box<str>,
     token: Token,
+    /// Among the jobs of its reserve; 0: not noted.
+    place: u16,
     op: Op,
     /// What it tells the breaker: `a` answered, `o` outage, `s` nothing.
     says: &'static str,
@@ -138,11 +140,21 @@ impl Ends {
         &self,
         queue: &str,
         token: Token,
-        ends: impl Iterator<Item = (JobId, Op)>,
+        ends: impl Iterator<Item = (JobId, u16, Op)>,
     ) -> Result<(), StoreError> {
-        let ending = |(id, op)| {
+        let ending = |(id, place, op)| {
             let stored = stored_id(&id).into();
-            Ending { id, stored, token, op, says: "s", notes: None, held: None, follow_ups: Vec::new() }
+            Ending {
+                id,
+                stored,
+                token,
+                place,
+                op,
+                says: "s",
+                notes: None,
+                held: None,
+                follow_ups: Vec::new(),
+            }
         };
         let endings: Vec<Ending> = ends.map(ending).collect();
         self.shared.held.take(endings.iter().map(|ending| (&ending.id, token)), |_| ());
@@ -181,11 +193,12 @@ impl Ends {
                 (false, true) => "s",
                 (false, false) => "a",
             };
-            let (mut held, mut stored) = (None, None);
+            let mut held = None;
+            let place = job.as_ref().map_or(0, |job| job.place);
+            let stored = job.as_ref().map_or_else(|| stored_id(&id).into(), |job| job.stored.clone());
             let op = match end {
                 End::Completed { .. } => {
                     let record = job.as_ref().map(|job| tails.completed(job, result.as_deref()));
-                    stored = job.as_ref().map(|job| job.stored.clone());
                     held = job;
                     // Of a job that nobody knows nothing is written: no token of it fits.
                     Op::Completed { record: record.unwrap_or_default() }
@@ -198,8 +211,7 @@ impl Ends {
             };
             let follow_ups: Vec<Encoded> =
                 follow_ups.iter().map(|job: &prepared::Prepared| Encoded::of(job, &self.shared)).collect();
-            let stored = stored.unwrap_or_else(|| stored_id(&id).into());
-            Ending { id, stored, token, op, says, notes, held, follow_ups }
+            Ending { id, stored, token, place, op, says, notes, held, follow_ups }
         };
         Ok(checked.into_iter().zip(held).map(write).collect())
     }
@@ -230,6 +242,7 @@ impl Ends {
                             text.as_deref().and_then(|text| Slim::of(&record::Record::read(text)?, text));
                         held[*n] = slim.map(|slim| HeldJob {
                             token: checked[*n].token,
+                            place: 0,
                             stored: stored.as_str().into(),
                             attempt: 1,
                             crashes: 0,
@@ -270,7 +283,8 @@ impl Ends {
         let mut call = self.shared.call(&script::SETTLE);
         call.text(queue).arg(self.completed_jobs_max).arg(self.completed_bytes_max).arg(u8::from(more));
         for (letter, says, token, places) in &groups {
-            call.arg(*letter).arg(*says).arg(token.0).arg(places.len());
+            let noted: Vec<u8> = places.iter().flat_map(|at| endings[*at].place.to_be_bytes()).collect();
+            call.arg(*letter).arg(*says).arg(token.0).bytes(&noted).arg(places.len());
             for place in places {
                 call.text(&endings[*place].stored);
                 endings[*place].op.write(&mut call);
@@ -329,7 +343,7 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
         endings.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Done).map(|(ending, _)| ending)
     };
     let head = |call: &mut Call, letter: &str, n: usize| {
-        call.arg(letter).arg("-").arg("-").arg(n);
+        call.arg(letter).arg("-").arg("-").arg("-").arg(n);
     };
     let notes: Vec<_> =
         counted().filter_map(|ending| Some((&ending.stored, ending.notes.as_ref()?))).collect();

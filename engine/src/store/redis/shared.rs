@@ -86,6 +86,8 @@ type ById = HashMap<JobId, HeldJob, foldhash::fast::RandomState>;
 #[derive(Clone)]
 pub(super) struct HeldJob {
     pub token: Token,
+    /// Its place among the jobs of its reserve, from 1; 0: not noted.
+    pub place: u16,
     /// The job's id as it is stored.
     pub stored: Box<str>,
     pub attempt: u32,
@@ -103,6 +105,13 @@ impl Held {
     /// A job that comes again takes the place of its earlier delivery.
     pub fn add(&self, jobs: impl Iterator<Item = (JobId, HeldJob)>) {
         self.lock().extend(jobs);
+    }
+
+    /// The places of deliveries that are held, 0 of others.
+    pub fn places<'i>(&self, deliveries: impl Iterator<Item = (&'i JobId, Token)>) -> Vec<u16> {
+        let held = self.lock();
+        let place = |(id, token)| held.get(id).filter(|job| job.token == token).map_or(0, |job| job.place);
+        deliveries.map(place).collect()
     }
 
     /// Calls `each` with what is known of each delivery; it is forgotten here.

@@ -90,7 +90,7 @@ for k = 3, #ARGV do
   local record = call('HGET', P .. 'jobs', id)
   if not record then out[#out + 1] = 'missing'
   else
-    local state = where(id, record)
+    local state = where(id, record, #ARGV - 2)
     local queue, prio = record:match('^..\t([^\t]*)\t'), record:sub(2, 2)
     local q = of(queue)
     if not applies[action][state] then out[#out + 1] = state
