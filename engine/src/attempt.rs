@@ -3,6 +3,7 @@
 //! Whatever a job does (fail, panic, hang, ignore a cancellation), an attempt ends in exactly one settlement,
 //! or in none when the lease was lost. It stores nothing itself.
 
+mod first_look;
 mod panics;
 
 use std::panic::AssertUnwindSafe;
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use first_look::FirstLooks;
 pub use panics::remember_panic_places;
 
 use crate::backend::{Acks, Grip, Hands, InHand};

@@ -5,18 +5,16 @@
 //! neither case does a job lose an attempt.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use apalis::prelude::{WorkerBuilder, WorkerBuilderExt};
 use apalis_core::backend::BackendConfig;
-use futures_util::future::BoxFuture;
 use metrics::{counter, gauge};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Runner, remember_panic_places};
+use crate::attempt::{FirstLooks, Runner, remember_panic_places};
 use crate::backend::{BackendSettings, Hands, InHand, OnEnded, QueueBackend};
 use crate::clock::{Clock, Timestamp};
 use crate::job::JobTable;
@@ -58,46 +56,6 @@ pub struct Workers<C: 'static> {
 const BEAT: Duration = Duration::from_secs(5);
 /// How often finished jobs are pruned.
 const PRUNE: Duration = Duration::from_secs(30);
-
-/// How long the first look at an attempt may take for the next ones to be looked at in place, too.
-const FIRST_LOOK_MAX: Duration = Duration::from_micros(200);
-/// Attempts that get a task of their own at once after one whose first look took longer.
-const TASKS_AFTER_SLOW: u32 = 256;
-
-/// Whether attempts of this queue tend to end, or to wait, at the first look.
-#[derive(Default)]
-struct FirstLooks {
-    tasks: AtomicU32,
-}
-
-impl FirstLooks {
-    fn in_place(&self) -> bool {
-        self.tasks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
-    }
-
-    fn took(&self, time: Duration) {
-        if time > FIRST_LOOK_MAX {
-            self.tasks.store(TASKS_AFTER_SLOW, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Sees an attempt through. One that ends at the first look needs no task, which would cost more than the job; one
-/// that waits, or takes its time, goes on in a task of its own: the handlers of one apalis worker share one task
-/// otherwise, and so one core.
-async fn begin(mut attempt: BoxFuture<'static, ()>, first_looks: Arc<FirstLooks>) {
-    if first_looks.in_place() {
-        let began = Instant::now();
-        let first = std::future::poll_fn(|cx| Poll::Ready(attempt.as_mut().poll(cx))).await;
-        first_looks.took(began.elapsed());
-        if first.is_ready() {
-            return;
-        }
-    }
-    if let Err(error) = tokio::spawn(attempt).await {
-        tracing::error!(%error, "an attempt ended without saying how; its lease will run out");
-    }
-}
 
 impl<C: Send + Sync + 'static> Workers<C> {
     /// Works until `stop`, then drains; `hurry` ends the drain.
@@ -153,10 +111,9 @@ impl<C: Send + Sync + 'static> Workers<C> {
             hurry,
         });
         let first_looks = Arc::new(FirstLooks::default());
-        let worker = WorkerBuilder::new(name.as_str())
-            .backend(backend)
-            .concurrency(slots as usize)
-            .build(move |in_hand: InHand| begin(Box::pin(runner.clone().run(in_hand)), first_looks.clone()));
+        let worker = WorkerBuilder::new(name.as_str()).backend(backend).concurrency(slots as usize).build(
+            move |in_hand: InHand| first_looks.clone().see_through(Box::pin(runner.clone().run(in_hand))),
+        );
         let stopped = async move {
             stop.cancelled().await;
             Ok::<(), std::io::Error>(())
