@@ -112,8 +112,12 @@ mod tests {
     async fn attempts_that_block_their_thread_do_not_hold_each_other_up() {
         in_a_task(async {
             let (looks, both) = (Arc::new(FirstLooks::default()), Arc::new(Barrier::new(2)));
-            let block =
-                |both: Arc<Barrier>| looks.clone().see_through(async move { drop(both.wait()) }.boxed());
+            let block = |both: Arc<Barrier>| {
+                let attempt = async move {
+                    both.wait();
+                };
+                looks.clone().see_through(attempt.boxed())
+            };
             join(block(both.clone()), block(both)).await;
         })
         .await;
