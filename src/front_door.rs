@@ -23,6 +23,7 @@ pub use self::kinds::Kinds;
 use self::listener::Bounded;
 use crate::health::Pulses;
 
+pub mod bills;
 pub mod body;
 pub mod business;
 pub mod caller;
@@ -153,6 +154,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
+        .route("/v1/bills", get(bills::list))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
         if door.tells_metrics {

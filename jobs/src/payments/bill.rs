@@ -37,6 +37,9 @@ pub use write::{BillWriter, Sealed};
 
 use crate::ledger::LedgerError;
 
+/// How a day is stored and told.
+const DAY: &str = "%Y-%m-%d";
+
 stored_states! {
     /// What is fetched of each day.
     #[derive(Deserialize, JsonSchema, PartialOrd, Ord)]
@@ -84,8 +87,14 @@ pub struct BillKey {
 impl BillKey {
     /// `yyyy-MM-dd`, as it is stored.
     pub fn day_text(&self) -> String {
-        self.day.format("%Y-%m-%d").to_string()
+        self.day.format(DAY).to_string()
     }
+}
+
+/// Reads exactly `yyyy-MM-dd`.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    // chrono alone would take `2026-1-5`, too.
+    NaiveDate::parse_from_str(text, DAY).ok().filter(|day| day.format(DAY).to_string() == text)
 }
 
 /// `1900000001:2026-01-05:trade`: the key of a finding about a whole bill.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use windlass_engine::{Job, JobContext, JobError, NewJob, Outcome};
 
 use super::bill::{
-    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, ready_file, standing,
+    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, parse_day, ready_file, standing,
 };
 use super::wechat_pay::{BillAnswer, BillLink, DownloadError, Packing};
 use crate::shop::Shop;
@@ -50,7 +50,7 @@ impl Job for FetchBill {
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let day = self.day.as_deref().map(parse_day).transpose()?;
+        let day = self.day.as_deref().map(must_be_day).transpose()?;
         match (day, self.kind) {
             (Some(day), Some(kind)) => {
                 let key = BillKey { mchid: shop.wechat_pay.mchid().to_owned(), day, kind };
@@ -61,9 +61,8 @@ impl Job for FetchBill {
     }
 }
 
-fn parse_day(text: &str) -> Result<NaiveDate, JobError> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .map_err(|error| JobError::fail(anyhow::anyhow!("{text:?} is no day: {error}")))
+fn must_be_day(text: &str) -> Result<NaiveDate, JobError> {
+    parse_day(text).ok_or_else(|| JobError::fail(anyhow::anyhow!("{text:?} is no day such as 2026-01-05")))
 }
 
 /// Sends a job for each bill that is wanted.
@@ -129,6 +128,9 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
         }
         match take_in(shop, key, &link).await? {
             Ok(sealed) => return judge(shop, job, key, &link.sha1, sealed).await,
+            Err(error @ DownloadError::TooLong { .. }) => {
+                return refuse(shop, job, key, &Refusal::too_long(&error)).await;
+            }
             Err(error) => {
                 job.log(format!("{key}: {error}"));
                 last = Some(error);
@@ -136,14 +138,11 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
         }
     }
     match last {
-        Some(DownloadError::Outside(error)) => Err(verdict::of_outside(error)),
         Some(error @ DownloadError::WrongHash { .. }) => {
             refuse(shop, job, key, &Refusal::wrong_hash(&error)).await
         }
-        Some(error @ DownloadError::TooLong { .. }) => {
-            refuse(shop, job, key, &Refusal::too_long(&error)).await
-        }
-        None => Err(JobError::retry(anyhow::anyhow!("no link was asked for"))),
+        Some(DownloadError::Outside(error)) => Err(verdict::of_outside(error)),
+        other => Err(JobError::retry(anyhow::anyhow!("the bill did not come: {other:?}"))),
     }
 }
 
