@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use windlass_engine::{Job, JobContext, JobError, NewJob, Outcome};
 
 use super::bill::{
-    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, parse_day, ready_file, standing,
+    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, expire_files, parse_day, ready_file,
+    standing,
 };
 use super::wechat_pay::{BillAnswer, BillLink, DownloadError, Packing};
 use crate::shop::Shop;
@@ -22,6 +23,9 @@ use crate::verdict;
 mod settle;
 
 use settle::{Refusal, known, make_ready, no_statement, not_made, refuse};
+
+/// Files that one run lets go of; there are some runs a day.
+const EXPIRED_AT_ONCE: u32 = 20;
 
 /// Fetches bills of WeChat Pay.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -97,16 +101,22 @@ async fn send_for(
     }
     tx.commit().await?;
     let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-    Ok(Outcome::result(json!({ "wanted": wanted })))
+    let kept = Days::new(u64::from(shop.settings.bill_files_kept_days));
+    let expired = match today.checked_sub_days(kept) {
+        Some(oldest) if !by_hand => expire_files(&shop.ledger, oldest, EXPIRED_AT_ONCE).await?,
+        _ => 0,
+    };
+    Ok(Outcome::result(json!({ "wanted": wanted, "expired": expired })))
 }
 
-/// A bill is looked after again: until it adds up; and once on each later day, since WeChat may have changed it.
+/// A bill is looked after again: until it adds up, or until it is believable that there is none; and once on each
+/// later day, since WeChat may have changed it.
 fn is_wanted(standing: Option<&Standing>, today: NaiveDate) -> bool {
     let Some(standing) = standing else { return true };
     let asked_today = in_beijing(standing.asked_at).date_naive() == today;
     match standing.state {
         BillState::Ready => !standing.adds_up || !asked_today,
-        BillState::NoStatement => !asked_today,
+        BillState::NoStatement => !standing.reason.is_empty() || !asked_today,
         _ => true,
     }
 }
@@ -220,7 +230,7 @@ mod tests {
     use super::*;
 
     fn standing(state: BillState, adds_up: bool, asked_at: Timestamp) -> Standing {
-        Standing { id: "b".to_owned(), state, rows: 1, adds_up, asked_at }
+        Standing { id: "b".to_owned(), state, rows: 1, adds_up, reason: String::new(), asked_at }
     }
 
     #[test]
@@ -239,6 +249,9 @@ mod tests {
             let standing = standing(state, adds_up, asked_at);
             assert_eq!(is_wanted(Some(&standing), today), wanted, "{standing:?}");
         }
+        let hard_to_believe =
+            Standing { reason: "we have trade".to_owned(), ..standing(BillState::NoStatement, false, now) };
+        assert!(is_wanted(Some(&hard_to_believe), today));
     }
 
     #[test]
