@@ -43,6 +43,6 @@ async fn a_list_of_bills_that_cannot_be_is_refused() {
     let door = TestDoor::open().await;
     for query in ["day=yesterday", "day=2026-1-5", "limit=0", "limit=501", "cursor=nonsense", "state=ready"] {
         let answer = door.get(&format!("/v1/bills?{query}")).await;
-        assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-request"), "{query}");
+        assert_eq!(answer.problem(), "invalid-request", "{query}");
     }
 }
