@@ -7,12 +7,13 @@ CREATE TABLE bills (
     -- yyyy-MM-dd on Beijing's calendar.
     day TEXT NOT NULL,
     type TEXT NOT NULL CONSTRAINT bills_type CHECK (type IN ('trade', 'fund')),
-    -- ready: whole, and its SHA1 is right. Only then may its file be read.
+    -- ready: whole, and its SHA1 is right. Only then may its file be read. expired: it was ready; its file is gone.
     state TEXT NOT NULL
-        CONSTRAINT bills_state CHECK (state IN ('fetching', 'abandoned', 'ready', 'no_statement', 'refused')),
+        CONSTRAINT bills_state
+        CHECK (state IN ('fetching', 'abandoned', 'ready', 'expired', 'no_statement', 'refused')),
     -- Of the uncompressed bytes, in lower case; '' where there is no file.
     sha1 TEXT NOT NULL DEFAULT '',
-    -- 1, 2, ... among the ready ones of the same merchant, day and type; 0 for the others.
+    -- 1, 2, ... among the ready and expired ones of the same merchant, day and type; 0 for the others.
     version BIGINT NOT NULL DEFAULT 0,
     reason TEXT NOT NULL DEFAULT '',
     -- Uncompressed.
@@ -28,11 +29,12 @@ CREATE TABLE bills (
     asked_at BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX bills_file ON bills (mchid, day, type, sha1) WHERE state = 'ready';
-CREATE UNIQUE INDEX bills_version ON bills (mchid, day, type, version) WHERE state = 'ready';
+CREATE UNIQUE INDEX bills_version ON bills (mchid, day, type, version) WHERE version > 0;
 CREATE UNIQUE INDEX bills_no_statement ON bills (mchid, day, type) WHERE state = 'no_statement';
 CREATE UNIQUE INDEX bills_refused ON bills (mchid, day, type, sha1) WHERE state = 'refused';
 CREATE INDEX bills_by_day ON bills (day, fetched_at, id);
 CREATE INDEX bills_left_over ON bills (id) WHERE state = 'abandoned';
+CREATE INDEX bills_ready ON bills (day, id) WHERE state = 'ready';
 
 -- The file: gzip, cut into pieces, each in base64. No piece of a bill that is not ready is ever read.
 CREATE TABLE bill_files (

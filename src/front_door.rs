@@ -23,6 +23,7 @@ pub use self::kinds::Kinds;
 use self::listener::Bounded;
 use crate::health::Pulses;
 
+pub mod bills;
 pub mod body;
 pub mod business;
 pub mod caller;
@@ -155,6 +156,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
+        .route("/v1/bills", get(bills::list))
         .route("/v1/reconciliations", get(reconciliations::list).post(reconciliations::run))
         .route("/v1/reconciliations/{date}", get(reconciliations::show))
         .route("/v1/findings", get(findings::list))

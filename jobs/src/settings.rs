@@ -77,6 +77,8 @@ pub struct Settings {
     pub bill_links_max: u32,
     /// Bills are asked for compressed.
     pub bill_gzip: bool,
+    /// The files of bills are kept for so many days; what they came to is kept for ever.
+    pub bill_files_kept_days: u32,
     /// A bill of more bytes, unpacked, is refused.
     pub bill_bytes_max: u64,
     /// How many bytes of a callback are read; what is longer is refused.
@@ -130,6 +132,7 @@ impl Default for Settings {
             bill_days_back: 3,
             bill_links_max: 3,
             bill_gzip: false,
+            bill_files_kept_days: 2 * 365,
             bill_bytes_max: 4 * 1024 * 1024 * 1024,
             callback_bytes_max: 256 * 1024,
             reconcile_findings_max: 20_000,

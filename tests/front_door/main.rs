@@ -7,6 +7,7 @@ mod support;
 
 mod accepting;
 mod batches;
+mod bills;
 mod calling;
 mod comparing;
 mod looking;

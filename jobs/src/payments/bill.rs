@@ -32,10 +32,13 @@ pub use shelf::{StoredBill, newest_ready};
 pub use splitter::LINE_BYTES_MAX;
 pub use totals::{BillTotals, Difference, Figure, Odd};
 pub use trade::{BillRow, RowKind, Trade};
-pub(crate) use write::abandon;
 pub use write::{BillWriter, Sealed};
+pub(crate) use write::{abandon, expire_files};
 
 use crate::ledger::LedgerError;
+
+/// How a day is stored and told.
+const DAY: &str = "%Y-%m-%d";
 
 stored_states! {
     /// What is fetched of each day.
@@ -56,6 +59,8 @@ stored_states! {
         Abandoned = "abandoned",
         /// Whole, and its SHA1 is right.
         Ready = "ready",
+        /// It was ready; its file is too old to be kept.
+        Expired = "expired",
         /// WeChat says that there was no trade.
         NoStatement = "no_statement",
         /// What came cannot be this day's bill; `reason` says why.
@@ -84,8 +89,18 @@ pub struct BillKey {
 impl BillKey {
     /// `yyyy-MM-dd`, as it is stored.
     pub fn day_text(&self) -> String {
-        self.day.format("%Y-%m-%d").to_string()
+        day_text(self.day)
     }
+}
+
+fn day_text(day: NaiveDate) -> String {
+    day.format(DAY).to_string()
+}
+
+/// Reads exactly `yyyy-MM-dd`.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    // chrono alone would take `2026-1-5`, too.
+    NaiveDate::parse_from_str(text, DAY).ok().filter(|day| day_text(*day) == text)
 }
 
 /// `1900000001:2026-01-05:trade`: the key of a finding about a whole bill.

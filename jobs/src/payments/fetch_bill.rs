@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use windlass_engine::{Job, JobContext, JobError, NewJob, Outcome};
 
 use super::bill::{
-    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, ready_file, standing,
+    BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, expire_files, parse_day, ready_file,
+    standing,
 };
 use super::wechat_pay::{BillAnswer, BillLink, DownloadError, Packing};
 use crate::shop::Shop;
@@ -22,6 +23,9 @@ use crate::verdict;
 mod settle;
 
 use settle::{Refusal, known, make_ready, no_statement, not_made, refuse};
+
+/// Files that one run lets go of; there are some runs a day.
+const EXPIRED_AT_ONCE: u32 = 20;
 
 /// Fetches bills of WeChat Pay.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +54,7 @@ impl Job for FetchBill {
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let day = self.day.as_deref().map(parse_day).transpose()?;
+        let day = self.day.as_deref().map(must_be_day).transpose()?;
         match (day, self.kind) {
             (Some(day), Some(kind)) => {
                 let key = BillKey { mchid: shop.wechat_pay.mchid().to_owned(), day, kind };
@@ -61,9 +65,8 @@ impl Job for FetchBill {
     }
 }
 
-fn parse_day(text: &str) -> Result<NaiveDate, JobError> {
-    NaiveDate::parse_from_str(text, "%Y-%m-%d")
-        .map_err(|error| JobError::fail(anyhow::anyhow!("{text:?} is no day: {error}")))
+fn must_be_day(text: &str) -> Result<NaiveDate, JobError> {
+    parse_day(text).ok_or_else(|| JobError::fail(anyhow::anyhow!("{text:?} is no day such as 2026-01-05")))
 }
 
 /// Sends a job for each bill that is wanted.
@@ -98,16 +101,22 @@ async fn send_for(
     }
     tx.commit().await?;
     let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-    Ok(Outcome::result(json!({ "wanted": wanted })))
+    let kept = Days::new(u64::from(shop.settings.bill_files_kept_days));
+    let expired = match today.checked_sub_days(kept) {
+        Some(oldest) if !by_hand => expire_files(&shop.ledger, oldest, EXPIRED_AT_ONCE).await?,
+        _ => 0,
+    };
+    Ok(Outcome::result(json!({ "wanted": wanted, "expired": expired })))
 }
 
-/// A bill is looked after again: until it adds up; and once on each later day, since WeChat may have changed it.
+/// A bill is looked after again: until it adds up, or until it is believable that there is none; and once on each
+/// later day, since WeChat may have changed it.
 fn is_wanted(standing: Option<&Standing>, today: NaiveDate) -> bool {
     let Some(standing) = standing else { return true };
     let asked_today = in_beijing(standing.asked_at).date_naive() == today;
     match standing.state {
         BillState::Ready => !standing.adds_up || !asked_today,
-        BillState::NoStatement => !asked_today,
+        BillState::NoStatement => !standing.reason.is_empty() || !asked_today,
         _ => true,
     }
 }
@@ -129,6 +138,9 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
         }
         match take_in(shop, key, &link).await? {
             Ok(sealed) => return judge(shop, job, key, &link.sha1, sealed).await,
+            Err(error @ DownloadError::TooLong { .. }) => {
+                return refuse(shop, job, key, &Refusal::too_long(&error)).await;
+            }
             Err(error) => {
                 job.log(format!("{key}: {error}"));
                 last = Some(error);
@@ -136,14 +148,11 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
         }
     }
     match last {
-        Some(DownloadError::Outside(error)) => Err(verdict::of_outside(error)),
         Some(error @ DownloadError::WrongHash { .. }) => {
             refuse(shop, job, key, &Refusal::wrong_hash(&error)).await
         }
-        Some(error @ DownloadError::TooLong { .. }) => {
-            refuse(shop, job, key, &Refusal::too_long(&error)).await
-        }
-        None => Err(JobError::retry(anyhow::anyhow!("no link was asked for"))),
+        Some(DownloadError::Outside(error)) => Err(verdict::of_outside(error)),
+        other => Err(JobError::retry(anyhow::anyhow!("the bill did not come: {other:?}"))),
     }
 }
 
@@ -221,7 +230,7 @@ mod tests {
     use super::*;
 
     fn standing(state: BillState, adds_up: bool, asked_at: Timestamp) -> Standing {
-        Standing { id: "b".to_owned(), state, rows: 1, adds_up, asked_at }
+        Standing { id: "b".to_owned(), state, rows: 1, adds_up, reason: String::new(), asked_at }
     }
 
     #[test]
@@ -240,6 +249,9 @@ mod tests {
             let standing = standing(state, adds_up, asked_at);
             assert_eq!(is_wanted(Some(&standing), today), wanted, "{standing:?}");
         }
+        let hard_to_believe =
+            Standing { reason: "we have trade".to_owned(), ..standing(BillState::NoStatement, false, now) };
+        assert!(is_wanted(Some(&hard_to_believe), today));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{CALL_TIMEOUT, START, http};
 
 pub const MERCHANT_PKCS8: &str = include_str!("keys/merchant_pkcs8.pem");
 const MERCHANT_PKCS1: &str = include_str!("keys/merchant_pkcs1.pem");
-const MERCHANT_PUBLIC: &str = include_str!("keys/merchant_public.pem");
+pub const MERCHANT_PUBLIC: &str = include_str!("keys/merchant_public.pem");
 const PLATFORM_PKCS1: &str = include_str!("keys/platform_pkcs1.pem");
 const PLATFORM_CERTIFICATE: &str = include_str!("keys/platform_certificate.pem");
 const SERIAL: &str = "5E000000000000000000000000000000FACADE77";
@@ -376,9 +376,13 @@ fn a_private_key_loads_in_both_forms_and_signs_alike() {
 const BILL_SHA1: &str = "c692d6a10598e0a801576fdd4ecf3c37e45bfbc4";
 
 async fn download(reply: Reply, bytes_max: u64) -> Result<Vec<u8>, DownloadError> {
+    download_packed(reply, Packing::Plain, bytes_max).await
+}
+
+async fn download_packed(reply: Reply, packing: Packing, bytes_max: u64) -> Result<Vec<u8>, DownloadError> {
     let server = Script::new(move |_| reply.clone()).await;
     let url = format!("{}/v3/billdownload/file?token=FAKE%2Babc", server.url());
-    let link = BillLink { url: url.into(), sha1: BILL_SHA1.into(), packing: Packing::Plain };
+    let link = BillLink { url: url.into(), sha1: BILL_SHA1.into(), packing };
     let mut download = pay(&server.url()).download_bill(&link, bytes_max).await?;
     assert!(is_signed_by_merchant(&server.requests()[0]));
     let mut file = Vec::new();
@@ -419,6 +423,27 @@ async fn a_bill_counts_only_when_its_bytes_are_those_of_its_hash() {
     let wrong = download(json("bilk"), 4).await;
     assert!(matches!(wrong, Err(DownloadError::WrongHash { said, .. }) if said == BILL_SHA1));
     assert!(matches!(download(json("bill"), 3).await, Err(DownloadError::TooLong { bytes_max: 3 })));
+}
+
+#[tokio::test]
+async fn a_compressed_bill_is_judged_by_what_it_unpacks_to() {
+    let packed = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let get = async |body: Vec<u8>| download_packed(Reply::Bytes(body), Packing::Gzip, 100_000).await;
+    assert_eq!(get(packed(b"bill")).await.unwrap(), b"bill");
+    assert!(matches!(get(packed(b"bilk")).await, Err(DownloadError::WrongHash { .. })));
+    for broken in [b"<html>".to_vec(), packed(b"bill")[..12].to_vec()] {
+        let error = get(broken).await.unwrap_err();
+        assert!(
+            matches!(&error, DownloadError::Outside(error) if error.fault == Fault::Unavailable),
+            "{error}"
+        );
+    }
+    let bomb = packed(&vec![b'0'; 100_001]);
+    assert!(bomb.len() < 1_000 && matches!(get(bomb).await, Err(DownloadError::TooLong { .. })));
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ pub async fn bills(
         "SELECT id, mchid, day, type, state, version, sha1, reason, bytes, rows, bad_rows, adds_up, totals, \
          fetched_at, asked_at FROM bills \
          WHERE (day, fetched_at, id) < ($1, $2, $3) AND ($4 = '' OR day = $4) \
-         AND state IN ('ready', 'no_statement', 'refused') \
+         AND state IN ('ready', 'expired', 'no_statement', 'refused') \
          ORDER BY day DESC, fetched_at DESC, id DESC LIMIT $5",
     )
     .bind(before_day.to_owned())
@@ -107,7 +107,7 @@ fn view(row: &AnyRow) -> Result<BillView, LedgerError> {
         bytes: row.try_get("bytes")?,
         rows: row.try_get("rows")?,
         bad_rows: row.try_get("bad_rows")?,
-        adds_up: (state == BillState::Ready).then_some(adds_up == 1),
+        adds_up: matches!(state, BillState::Ready | BillState::Expired).then_some(adds_up == 1),
         totals: if totals.is_empty() {
             Value::Null
         } else {

@@ -5,10 +5,9 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chrono::NaiveDate;
 use flate2::write::GzDecoder;
 
-use super::{BillError, BillTotals, BillType, Expected, Form, Fund, Line, Parser, Trade};
+use super::{BillError, BillTotals, BillType, Expected, Form, Fund, Line, Parser, Trade, parse_day};
 use crate::ledger::Ledger;
 
 /// Compressed bytes that are unpacked at once: what they may grow to is a thousand times as much.
@@ -50,8 +49,8 @@ impl<F: Form> BillReader<F> {
                 .fetch_optional(ledger.reads())
                 .await?;
         let (mchid, day) = bill.ok_or_else(|| BillError::NoSuchBill(id.to_owned()))?;
-        let day = NaiveDate::parse_from_str(&day, "%Y-%m-%d")
-            .map_err(|error| BillError::Broken { id: id.to_owned(), reason: error.to_string() })?;
+        let day = parse_day(&day)
+            .ok_or_else(|| BillError::Broken { id: id.to_owned(), reason: format!("{day:?} is no day") })?;
         Ok(Self {
             ledger: ledger.clone(),
             id: id.to_owned(),

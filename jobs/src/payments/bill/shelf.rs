@@ -27,6 +27,8 @@ pub(crate) struct Standing {
     pub state: BillState,
     pub rows: i64,
     pub adds_up: bool,
+    /// Of a refusal; of "no trade" where we have some.
+    pub reason: String,
     pub asked_at: Timestamp,
 }
 
@@ -34,10 +36,11 @@ struct StandingRow {
     id: String,
     rows: i64,
     adds_up: i64,
+    reason: String,
     asked_at: i64,
     state: BillState,
 }
-stored_row!(StandingRow { id, rows, adds_up, asked_at } parsed { state });
+stored_row!(StandingRow { id, rows, adds_up, reason, asked_at } parsed { state });
 
 /// The newest version of a day's bill; none when none is ready.
 ///
@@ -68,7 +71,7 @@ pub(crate) async fn standing(
     key: &BillKey,
 ) -> Result<Option<Standing>, LedgerError> {
     let row: Option<StandingRow> = sqlx::query_as(
-        "SELECT id, state, rows, adds_up, asked_at FROM bills \
+        "SELECT id, state, rows, adds_up, reason, asked_at FROM bills \
          WHERE mchid = $1 AND day = $2 AND type = $3 AND state IN ('ready', 'no_statement', 'refused') \
          ORDER BY version DESC, asked_at DESC LIMIT 1",
     )
@@ -82,6 +85,7 @@ pub(crate) async fn standing(
         state: row.state,
         rows: row.rows,
         adds_up: row.adds_up == 1,
+        reason: row.reason,
         asked_at: Timestamp::from_micros(row.asked_at),
     }))
 }
@@ -111,19 +115,20 @@ pub(crate) async fn asked_again(tx: &mut Tx, id: &str) -> Result<(), LedgerError
     Ok(())
 }
 
-/// Notes that there was no trade on the day.
-pub(crate) async fn record_no_statement(tx: &mut Tx, key: &BillKey) -> Result<(), LedgerError> {
+/// Notes that there was no trade on the day; `reason` says why that is hard to believe, or is empty.
+pub(crate) async fn record_no_statement(tx: &mut Tx, key: &BillKey, reason: &str) -> Result<(), LedgerError> {
     let now = tx.ledger().clock().now();
     sqlx::query(
-        "INSERT INTO bills (id, mchid, day, type, state, fetched_at, asked_at) \
-         VALUES ($1, $2, $3, $4, 'no_statement', $5, $5) \
-         ON CONFLICT (mchid, day, type) WHERE state = 'no_statement' DO UPDATE SET asked_at = $5",
+        "INSERT INTO bills (id, mchid, day, type, state, reason, fetched_at, asked_at) \
+         VALUES ($1, $2, $3, $4, 'no_statement', $6, $5, $5) \
+         ON CONFLICT (mchid, day, type) WHERE state = 'no_statement' DO UPDATE SET asked_at = $5, reason = $6",
     )
     .bind(JobId::new(now).as_str())
     .bind(&key.mchid)
     .bind(key.day_text())
     .bind(key.kind.as_str())
     .bind(now.micros())
+    .bind(reason)
     .execute(tx.conn())
     .await?;
     Ok(())
@@ -172,7 +177,7 @@ impl Sealed {
     ) -> Result<i64, BillError> {
         let (last,): (i64,) = sqlx::query_as(
             "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) AS version FROM bills \
-             WHERE mchid = $1 AND day = $2 AND type = $3 AND state = 'ready'",
+             WHERE mchid = $1 AND day = $2 AND type = $3",
         )
         .bind(&key.mchid)
         .bind(key.day_text())
@@ -206,7 +211,6 @@ fn whole(number: u64) -> i64 {
 }
 
 impl Standing {
-    /// Whether the day can be compared with it as it is.
     pub(crate) fn is_ready(&self) -> bool {
         self.state == BillState::Ready
     }

@@ -7,6 +7,7 @@ use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chrono::NaiveDate;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -171,6 +172,31 @@ pub(crate) async fn abandon(ledger: &Ledger, id: &str) -> Result<(), BillError> 
     Ok(())
 }
 
+/// Lets go of the files of bills from before `day`, at most `bills_max` of them; their rows stay. How many it were.
+pub(crate) async fn expire_files(
+    ledger: &Ledger,
+    day: NaiveDate,
+    bills_max: u32,
+) -> Result<usize, LedgerError> {
+    let old: Vec<(String,)> =
+        sqlx::query_as("SELECT id FROM bills WHERE state = 'ready' AND day < $1 ORDER BY day, id LIMIT $2")
+            .bind(super::day_text(day))
+            .bind(i64::from(bills_max))
+            .fetch_all(ledger.reads())
+            .await?;
+    for (id,) in &old {
+        // The pieces first: whoever dies in between does it again.
+        delete_pieces(ledger, id).await?;
+        let mut tx = ledger.begin().await?;
+        sqlx::query("UPDATE bills SET state = 'expired' WHERE id = $1 AND state = 'ready'")
+            .bind(id)
+            .execute(tx.conn())
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(old.len())
+}
+
 /// Deletes the pieces of abandoned files, a bounded number a transaction, and then their rows.
 pub(crate) async fn clear_abandoned(ledger: &Ledger) -> Result<(), LedgerError> {
     let abandoned: Vec<(String,)> =
@@ -178,26 +204,31 @@ pub(crate) async fn clear_abandoned(ledger: &Ledger) -> Result<(), LedgerError> 
             .fetch_all(ledger.reads())
             .await?;
     for (id,) in abandoned {
-        loop {
-            let mut tx = ledger.begin().await?;
-            let gone = sqlx::query(
-                "DELETE FROM bill_files WHERE bill_id = $1 AND seq IN \
-                 (SELECT seq FROM bill_files WHERE bill_id = $1 ORDER BY seq LIMIT $2)",
-            )
+        delete_pieces(ledger, &id).await?;
+        let mut tx = ledger.begin().await?;
+        sqlx::query("DELETE FROM bills WHERE id = $1 AND state = 'abandoned'")
             .bind(&id)
-            .bind(PIECES_DELETED_AT_ONCE)
             .execute(tx.conn())
             .await?;
-            if gone.rows_affected() == 0 {
-                sqlx::query("DELETE FROM bills WHERE id = $1 AND state = 'abandoned'")
-                    .bind(&id)
-                    .execute(tx.conn())
-                    .await?;
-                tx.commit().await?;
-                break;
-            }
-            tx.commit().await?;
-        }
+        tx.commit().await?;
     }
     Ok(())
+}
+
+async fn delete_pieces(ledger: &Ledger, id: &str) -> Result<(), LedgerError> {
+    loop {
+        let mut tx = ledger.begin().await?;
+        let gone = sqlx::query(
+            "DELETE FROM bill_files WHERE bill_id = $1 AND seq IN \
+             (SELECT seq FROM bill_files WHERE bill_id = $1 ORDER BY seq LIMIT $2)",
+        )
+        .bind(id)
+        .bind(PIECES_DELETED_AT_ONCE)
+        .execute(tx.conn())
+        .await?;
+        tx.commit().await?;
+        if gone.rows_affected() == 0 {
+            return Ok(());
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::{FetchBill, today};
 use crate::findings::{FindingType, NewFinding, finding_id};
 use crate::ledger::{LedgerError, Tx};
 use crate::payments::bill::{
-    BillKey, BillState, BillTotals, BillType, NotABill, Sealed, Standing, asked_again, record_no_statement,
+    BillKey, BillState, BillTotals, BillType, NotABill, Sealed, asked_again, record_no_statement,
     record_refused, standing,
 };
 use crate::payments::wechat_pay::DownloadError;
@@ -18,7 +18,7 @@ use crate::shop_time::beijing_hour;
 /// The kind that compares a day whose bills are there.
 const RECONCILE: &str = "reconcile_payments";
 /// What the platform says of a finding that it saw go away.
-const CAME: &str = "the bill came, whole";
+const CAME: &str = "what WeChat says of the bill now is whole and believable";
 
 /// Why a file cannot be the day's bill.
 pub(super) struct Refusal {
@@ -116,27 +116,37 @@ pub(super) async fn known(shop: &Shop, job: &JobContext, key: &BillKey, id: &str
     Ok(json!({ "state": "ready", "unchanged": true }))
 }
 
-/// WeChat says that nothing happened on the day. If something did here, somebody must look.
+/// WeChat says that nothing happened on the day. If something did, here or by its own trade bill, somebody must look.
 pub(super) async fn no_statement(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, JobError> {
     let mut tx = begin(shop, job).await?;
-    record_no_statement(&mut tx, key).await?;
-    let ours = match key.kind {
-        BillType::Trade => ours_on(&mut tx, key).await?,
-        // Of the fund flow bill `compare_day` judges by the trade bill.
-        BillType::Fund => 0,
+    let day = key.day_text();
+    let reason = match key.kind {
+        BillType::Trade => match ours_on(&mut tx, key).await? {
+            0 => String::new(),
+            ours => format!("the shop has {ours} payments and refunds of that day"),
+        },
+        BillType::Fund => match standing(tx.conn(), &of(key, BillType::Trade)).await? {
+            Some(trade) if trade.is_ready() && trade.rows > 0 => {
+                format!("the trade bill of that day has {} rows", trade.rows)
+            }
+            _ => String::new(),
+        },
     };
-    if ours > 0 {
+    record_no_statement(&mut tx, key, &reason).await?;
+    if reason.is_empty() {
+        bill_came(&mut tx, key).await?;
+    } else {
         let text = format!(
-            "WeChat says that there was no trade on {}, and the shop has {ours} payments and refunds of that day. \
-             Ask WeChat Pay; the bill is asked for again on the next days.",
-            key.day_text()
+            "WeChat says that it has no {} bill of {day}, and {reason}. It is asked for again on this and the next \
+             days; if it stays so, ask WeChat Pay.",
+            key.kind.as_str()
         );
-        raise_no_statement(&mut tx, key, &text, json!({ "ours": ours })).await?;
+        raise_no_statement(&mut tx, key, &text, json!({ "reason": reason })).await?;
     }
     compare_day(&mut tx, key, false).await?;
     tx.commit().await?;
     count(key, "no_statement");
-    Ok(json!({ "state": "no_statement", "ours": ours }))
+    Ok(json!({ "state": "no_statement", "reason": reason }))
 }
 
 /// The evening has come and the bill has not: the next day's schedule goes on, while there is one.
@@ -214,7 +224,7 @@ async fn raise_no_statement(
     tx.raise(&NewFinding { kind, key: &key, order_no: None, amount_fen: None, text, evidence }).await
 }
 
-/// What was wrong with the bill is over; should it come again, it is a case again.
+/// What was wrong with the bill is over; should that come again, it is a case again.
 async fn bill_came(tx: &mut Tx, key: &BillKey) -> Result<(), LedgerError> {
     let key = key.to_string();
     for kind in [
@@ -228,32 +238,25 @@ async fn bill_came(tx: &mut Tx, key: &BillKey) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Sends for the comparison of a day whose trade bill is ready and whose fund flow bill is, too, or will not come.
-/// Once for each pair of files.
+/// Sends for the comparison of a day whose trade bill is there and whose fund flow bill is, too, or will not come;
+/// also of one without trade, since what is missing from other days may be due. Once for each pair of files.
 async fn compare_day(tx: &mut Tx, key: &BillKey, without_fund: bool) -> Result<(), LedgerError> {
-    let of = |kind| BillKey { kind, ..key.clone() };
-    let (trade_key, fund_key) = (of(BillType::Trade), of(BillType::Fund));
-    let Some(trade) = standing(tx.conn(), &trade_key).await?.filter(Standing::is_ready) else {
-        return Ok(());
-    };
-    let fund_id = match standing(tx.conn(), &fund_key).await? {
+    let there = [BillState::Ready, BillState::NoStatement];
+    let trade = standing(tx.conn(), &of(key, BillType::Trade)).await?;
+    let Some(trade) = trade.filter(|trade| there.contains(&trade.state)) else { return Ok(()) };
+    let fund = standing(tx.conn(), &of(key, BillType::Fund)).await?;
+    let fund_id = match fund {
         Some(fund) if fund.is_ready() => fund.id,
-        Some(fund) => {
-            if fund.state == BillState::NoStatement && trade.rows > 0 {
-                let text = format!(
-                    "WeChat has a trade bill of {} and says that no money moved on that day. Ask WeChat Pay.",
-                    key.day_text()
-                );
-                raise_no_statement(tx, &fund_key, &text, json!({ "trade_rows": trade.rows })).await?;
-            }
-            "none".to_owned()
-        }
-        None if without_fund => "none".to_owned(),
-        None => return Ok(()),
+        None if trade.is_ready() && !without_fund => return Ok(()),
+        _ => "none".to_owned(),
     };
     let id = JobId::derived(&[RECONCILE, &key.day_text(), &trade.id, &fund_id]);
     tx.enqueue(&reconcile(key, id)?).await?;
     Ok(())
+}
+
+fn of(key: &BillKey, kind: BillType) -> BillKey {
+    BillKey { kind, ..key.clone() }
 }
 
 fn reconcile(key: &BillKey, id: JobId) -> Result<NewJob, LedgerError> {
