@@ -183,9 +183,9 @@ impl Supply {
         let asked_at = shop.clock.now();
         let ask = |code: String| async move {
             let stock = shop.haier.stock(&code, county_code).await;
-            (code, stock.map(|stock| stock.quantity()))
+            (code, stock.map(|stock| (stock.quantity(), stock.is_said)))
         };
-        let answers: Vec<(String, Result<i64, OutsideError>)> = stream::iter(codes.to_vec())
+        let answers: Vec<(String, Result<(i64, bool), OutsideError>)> = stream::iter(codes.to_vec())
             .map(ask)
             .buffer_unordered(shop.settings.supply_questions_at_once.max(1))
             .collect()
@@ -193,7 +193,9 @@ impl Supply {
         let (mut learned, mut gap) = (Vec::new(), None);
         for (code, answer) in answers {
             match answer {
-                Ok(quantity) => learned.push((code, quantity)),
+                Ok((quantity, true)) => learned.push((code, quantity)),
+                // For this order it counts as none; nothing is written down for no word.
+                Ok((quantity, false)) => _ = self.stock.insert(code, quantity),
                 Err(error) => gap = Some(error),
             }
         }

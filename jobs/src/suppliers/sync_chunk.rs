@@ -111,7 +111,11 @@ impl SyncChunk {
         let mut learned = Vec::with_capacity(asked.codes.len());
         let asked_at = shop.clock.now();
         for code in &asked.codes {
-            learned.push((code.clone(), shop.haier.stock(code, &asked.county_code).await?.quantity()));
+            let stock = shop.haier.stock(code, &asked.county_code).await?;
+            match stock.is_said {
+                true => learned.push((code.clone(), stock.quantity())),
+                false => gain.unknown += 1,
+            }
         }
         let mut tx = shop.ledger.begin().await?;
         gain.changed = keep_stock(&mut tx, asked_at, &asked.county_code, &learned).await?;
