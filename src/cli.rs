@@ -21,6 +21,8 @@ mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod products;
+mod queues;
 mod sandbox;
 mod serve;
 pub mod table;
@@ -79,6 +81,12 @@ enum Command {
     /// Looks at jobs, and acts on them.
     #[command(subcommand)]
     Jobs(Jobs),
+    /// Looks at queues, and sets what holds them back.
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// The supplier's catalogue, and how it is kept in step.
+    #[command(subcommand)]
+    Products(products::Products),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
     /// Measures what this installation can do: enqueue, drain, latency.
@@ -204,6 +212,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Queues(queues) => everywhere.say(queues.run(local::reach(config).await?.api()).await?),
+        Command::Products(products) => everywhere.say(products.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

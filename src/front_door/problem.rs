@@ -90,6 +90,8 @@ kinds! {
     NoSuchJob NOT_FOUND "no-such-job" "There is no such job"
     NoSuchQueue NOT_FOUND "no-such-queue" "There is no such queue"
     NoSuchOrder NOT_FOUND "no-such-order" "There is no such order"
+    NoSuchProduct NOT_FOUND "no-such-product" "There is no such product"
+    NoSuchRun NOT_FOUND "no-such-sync-run" "There is no such synchronisation"
     WrongMethod METHOD_NOT_ALLOWED "wrong-method" "This address does not take this method"
     SlowBody REQUEST_TIMEOUT "slow-body" "The body did not arrive in time"
     OtherBody CONFLICT "other-body" "The id or key belongs to another request"

@@ -17,6 +17,13 @@ fn every_command_that_succeeds_answers_with_one_document() {
         &["jobs", "cancel", "n1"],
         &["jobs", "retry", "n1"],
         &["audit"],
+        &["queues", "list"],
+        &["queues", "set", "haier", "--rate", "20/s", "--concurrency", "4"],
+        &["queues", "pause", "haier"],
+        &["queues", "resume", "haier"],
+        &["products", "list"],
+        &["products", "syncs"],
+        &["products", "balances"],
         &["demo", "--count", "2", "--speed", "7200", "--exit"],
     ] {
         let told = place.run(&[args, &["--json"]].concat()).well().json();
@@ -32,6 +39,8 @@ fn every_command_that_fails_answers_with_one_document_that_says_why() {
         &["enqueue", "polish_brass"],
         &["jobs", "show", "nobody"],
         &["jobs", "list", "--limit", "0"],
+        &["queues", "set", "haier", "--rate", "fast"],
+        &["products", "show", "NOTHING"],
         &["audit", "--server", "http://127.0.0.1:1"],
         &["demo", "--orders", "missing.csv"],
         &["up", "--data", "/dev/null/x", "--listen", "127.0.0.1:0"],

@@ -8,6 +8,7 @@ mod support;
 mod accepting;
 mod batches;
 mod calling;
+mod catalogue;
 mod looking;
 mod operating;
 mod refusing;

@@ -347,6 +347,17 @@ pub async fn sync_runs(
     Ok(SyncRunPage { runs, cursor })
 }
 
+/// One run, or None when it never was or is forgotten.
+pub async fn sync_run(ledger: &Ledger, run_id: &str) -> Result<Option<SyncRun>, LedgerError> {
+    Ok(sqlx::query_as(
+        "SELECT run_id, kind, state, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, \
+         note FROM sync_runs WHERE run_id = $1",
+    )
+    .bind(run_id.to_owned())
+    .fetch_optional(ledger.reads())
+    .await?)
+}
+
 /// Up to so many chunks of a run that were given up: codes and why.
 pub async fn failed_chunks(
     ledger: &Ledger,

@@ -17,7 +17,7 @@ use windlass_jobs::notifications::mail::{MailSettings, Mailer};
 use windlass_jobs::outside::{Http, HttpSettings, Secret};
 use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
 use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
-use windlass_jobs::suppliers::sync_run::{SyncRun, sync_runs};
+use windlass_jobs::suppliers::sync_run::{SyncRun, sync_run};
 use windlass_jobs::suppliers::ylh::{CallbackKeys, Ylh, YlhPaths, YlhSettings};
 use windlass_jobs::token::Tokens;
 use windlass_jobs::{JOBS, Settings, Shop};
@@ -160,8 +160,7 @@ impl Site {
     }
 
     pub async fn sync_run(&self, run_id: &str) -> Option<SyncRun> {
-        let page = sync_runs(&self.shop.ledger, None, 200, None).await.expect("read");
-        page.runs.into_iter().find(|run| run.run_id == run_id)
+        sync_run(&self.shop.ledger, run_id).await.expect("read")
     }
 
     pub async fn look<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
