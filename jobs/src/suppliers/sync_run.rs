@@ -31,7 +31,7 @@ const ERROR_BYTES_MAX: usize = 500;
 /// Old runs that one plan forgets.
 const FORGET_RUNS_MAX: i64 = 1_000;
 /// Open chunks that one round hands over: the most that fits into the end of one job.
-const HAND_OVER_MAX: i64 = 5_000;
+const HAND_OVER_MAX: i64 = 2_500;
 
 stored_states! {
     /// What is synchronised.
