@@ -23,6 +23,8 @@ mod keys;
 mod local;
 mod migrate;
 mod reconciliations;
+mod products;
+mod queues;
 mod sandbox;
 mod serve;
 pub mod table;
@@ -81,6 +83,12 @@ enum Command {
     /// Looks at jobs, and acts on them.
     #[command(subcommand)]
     Jobs(Jobs),
+    /// Looks at queues, and sets what holds them back.
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// The supplier's catalogue, and how it is kept in step.
+    #[command(subcommand)]
+    Products(products::Products),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
     /// The cases that people look at.
@@ -216,6 +224,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Reconciliations(reconciliations) => {
             everywhere.say(reconciliations.run(local::reach(config).await?.api()).await?)
         }
+        Command::Queues(queues) => everywhere.say(queues.run(local::reach(config).await?.api()).await?),
+        Command::Products(products) => everywhere.say(products.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::{Clock, Store};
@@ -30,12 +30,14 @@ pub mod caller;
 pub mod enqueue;
 pub mod findings;
 pub mod found;
+pub mod gates;
 pub mod health;
 pub mod jobs;
 pub mod kinds;
 pub mod listener;
 pub mod metrics;
 pub mod problem;
+pub mod products;
 pub mod queues;
 pub mod reconciliations;
 pub mod request;
@@ -148,6 +150,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/jobs/{id}/promote", post(jobs::promote))
         .route("/v1/kinds", get(kinds::list))
         .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}", patch(gates::set))
         .route("/v1/queues/{queue}/pause", post(queues::pause))
         .route("/v1/queues/{queue}/resume", post(queues::resume))
         .route("/v1/stats", get(queues::stats))
@@ -155,6 +158,11 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
+        .route("/v1/products", get(products::list))
+        .route("/v1/products/{code}", get(products::show))
+        .route("/v1/sync-runs", get(products::runs))
+        .route("/v1/sync-runs/{id}", get(products::run))
+        .route("/v1/supplier-balances", get(products::balances))
         .route("/v1/effects", get(business::list_effects))
         .route("/v1/bills", get(bills::list))
         .route("/v1/reconciliations", get(reconciliations::list).post(reconciliations::run))

@@ -258,7 +258,11 @@ const RETENTION: Retention = Retention {
     dead_age_max: Duration::from_secs(90 * 24 * 3_600),
 };
 
-pub(crate) fn shop(
+/// The shop's clients over a ledger that is open.
+///
+/// # Errors
+/// When an account cannot be used.
+pub fn shop(
     accounts: Accounts,
     mut settings: Settings,
     ledger: &Ledger,

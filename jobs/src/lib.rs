@@ -58,6 +58,12 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
     JobKind::of::<payments::FetchBill>(),
+    JobKind::of::<suppliers::SyncProducts>(),
+    JobKind::of::<suppliers::SyncPrices>(),
+    JobKind::of::<suppliers::SyncStock>(),
+    JobKind::of::<suppliers::SyncChunk>(),
+    JobKind::of::<suppliers::CheckSupplierBalance>(),
+    JobKind::of::<token::RefreshTokens>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),

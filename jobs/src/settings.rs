@@ -25,6 +25,32 @@ pub struct Settings {
     pub supply_fresh_s: u64,
     /// How many questions one check has on the way to Haier at once.
     pub supply_questions_at_once: usize,
+    /// A synchronisation that is not through after so long gives up what is left and makes room for the next.
+    pub sync_run_max_s: u64,
+    /// Finished synchronisations are remembered for so long.
+    pub sync_runs_kept_s: u64,
+    /// Most codes of one synchronisation; a catalogue that is longer is synchronised in part, and says so.
+    pub sync_codes_max: usize,
+    /// Not for sale for so long, a product is no longer asked for price and stock.
+    pub retire_products_after_s: u64,
+    /// Counties (six digits) that the shop ships to: stock of everything active is asked for these. Empty: only what
+    /// was sold lately, for the counties it went to.
+    pub ship_counties: Vec<String>,
+    /// What was sold within this time is "sold lately".
+    pub stock_sold_within_s: u64,
+    /// Questions of one `sync_stock`, each about one product and county.
+    pub stock_questions_max: usize,
+    /// Moves of stock are remembered for so long.
+    pub stock_changes_kept_s: u64,
+    /// A payer account with less than this, in fen, is low.
+    pub balance_low_fen: i64,
+    /// Other bounds, by payer account code.
+    pub balance_low_fen_by_account: BTreeMap<String, i64>,
+    /// Readings of balances are remembered for so long.
+    pub balances_kept_s: u64,
+    /// `refresh_tokens` replaces a token that would need it within this time: more than the time between two runs, so
+    /// that no call waits for one.
+    pub token_ahead_s: u64,
     /// No answer to a placed order for so long: somebody is told (facts: commerce-states.md 5).
     pub confirm_overdue_s: u64,
     /// No answer to a wanted cancel for so long: somebody is told.
@@ -106,6 +132,18 @@ impl Default for Settings {
             close_not_before_s: 5 * MINUTE,
             supply_fresh_s: 5 * MINUTE,
             supply_questions_at_once: 8,
+            sync_run_max_s: 6 * HOUR,
+            sync_runs_kept_s: 30 * DAY,
+            sync_codes_max: 50_000,
+            retire_products_after_s: 30 * DAY,
+            ship_counties: Vec::new(),
+            stock_sold_within_s: 30 * DAY,
+            stock_questions_max: 1_000,
+            stock_changes_kept_s: 90 * DAY,
+            balance_low_fen: 10_000_000,
+            balance_low_fen_by_account: BTreeMap::new(),
+            balances_kept_s: 400 * DAY,
+            token_ahead_s: 6 * MINUTE,
             confirm_overdue_s: 2 * HOUR,
             cancel_overdue_s: 7 * DAY,
             track_every_min_s: 10 * MINUTE,

@@ -8,6 +8,7 @@ use windlass_engine::Clock;
 
 use crate::draw::Span;
 use crate::fault::Faults;
+use crate::haier::Goods;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,6 +23,8 @@ pub struct Config {
     pub base_port: Option<u16>,
     pub callbacks: Callbacks,
     pub pace: Pace,
+    /// How Haier's catalogue is made, and how much of it may be asked for.
+    pub goods: Goods,
     /// Real time for which a call that is not going to be answered is held before its connection is cut.
     pub no_answer: Duration,
 }
@@ -38,6 +41,7 @@ impl Config {
             base_port: None,
             callbacks: Callbacks::default(),
             pace: Pace::default(),
+            goods: Goods::default(),
             no_answer: Duration::from_secs(3),
         }
     }

@@ -14,6 +14,7 @@ use serde_json::json;
 use windlass_engine::Timestamp;
 
 use crate::fault::Faults;
+use crate::haier;
 use crate::truth::{self, Truth};
 use crate::world::event::{Fact, Mail};
 use crate::world::{Unrecorded, World};
@@ -26,6 +27,7 @@ const OUT_TRADE_NO_CHARS: std::ops::RangeInclusive<usize> = 6..=32;
 
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
+        .merge(haier::control())
         .route("/control/payments", post(payments))
         .route("/control/faults", post(set_faults).get(faults))
         .route("/truth", get(truth_told))

@@ -31,6 +31,7 @@ pub use self::credentials::{
 };
 pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
+pub use self::haier::{CallsTruth, Goods, ProductTruth};
 pub use self::journal::journal_ends_at;
 pub use self::truth::{
     CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
@@ -47,6 +48,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use windlass_engine::Timestamp;
 
 use self::course::Course;
 use self::wechat_pay::Keys;
@@ -168,6 +170,21 @@ impl Sandbox {
     /// The totals and everything by its key.
     pub async fn truth_with_keys(&self) -> Truth {
         self.world.look(truth::with_keys)
+    }
+
+    /// Haier's catalogue as it is at an instant.
+    pub fn catalogue_at(&self, at: Timestamp) -> Vec<ProductTruth> {
+        haier::Day { at, ..self.world.haier_today() }.truth()
+    }
+
+    /// How many pieces of a product Haier has for a county at an instant.
+    pub fn stock_at(&self, product_code: &str, county_code: &str, at: Timestamp) -> u64 {
+        haier::Day { at, ..self.world.haier_today() }.pieces(product_code, county_code)
+    }
+
+    /// What the outside was asked for so far.
+    pub fn calls(&self) -> CallsTruth {
+        self.world.haier.calls()
     }
 
     /// From now on callbacks go here, those that were waiting for an address at once.

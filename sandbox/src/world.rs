@@ -28,6 +28,7 @@ use self::step::{Agenda, Lane, Lanes, Step};
 use crate::config::{Callbacks, Config, Pace};
 use crate::draw::draw;
 use crate::fault::Dial;
+use crate::haier::Desk;
 use crate::journal::Journal;
 
 pub(crate) struct World {
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) pace: Pace,
     pub(crate) dial: Dial,
+    pub(crate) haier: Desk,
     /// Real time for which a call without an answer is held.
     pub(crate) no_answer: Duration,
     inner: Mutex<Inner>,
@@ -78,6 +80,7 @@ impl World {
             seed: config.seed,
             pace: config.pace,
             dial: Dial::new(config.seed, config.faults),
+            haier: Desk::new(config.seed, config.goods),
             no_answer: config.no_answer,
             inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
             changed: Lanes::default(),

@@ -53,6 +53,11 @@ impl Api {
         self.send(call, path).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let call = self.http.request(Method::PATCH, self.url(path)).json(body);
+        self.send(call, path).await
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -92,6 +92,8 @@ kinds! {
     NoSuchOrder NOT_FOUND "no-such-order" "There is no such order"
     NoSuchFinding NOT_FOUND "no-such-finding" "There is no such finding"
     NoSuchReconciliation NOT_FOUND "no-such-reconciliation" "There is no such reconciliation"
+    NoSuchProduct NOT_FOUND "no-such-product" "There is no such product"
+    NoSuchRun NOT_FOUND "no-such-sync-run" "There is no such synchronisation"
     WrongMethod METHOD_NOT_ALLOWED "wrong-method" "This address does not take this method"
     SlowBody REQUEST_TIMEOUT "slow-body" "The body did not arrive in time"
     OtherBody CONFLICT "other-body" "The id or key belongs to another request"

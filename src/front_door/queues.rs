@@ -128,7 +128,7 @@ async fn all(door: &FrontDoor) -> Result<Vec<QueueStats>, Problem> {
     Ok(queues)
 }
 
-async fn known(door: &FrontDoor, name: &str) -> Result<QueueStats, Problem> {
+pub(super) async fn known(door: &FrontDoor, name: &str) -> Result<QueueStats, Problem> {
     all(door).await?.into_iter().find(|queue| queue.queue == name).ok_or_else(|| {
         let shown: String = name.chars().take(100).collect();
         Problem::new(Kind::NoSuchQueue, format!("No queue is called {shown:?}; GET /v1/queues lists them."))
@@ -145,7 +145,7 @@ fn unmet(name: &str) -> QueueStats {
     }
 }
 
-fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
+pub(super) fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
     let paused = queue
         .gate
         .paused

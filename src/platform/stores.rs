@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use windlass_engine::gate::{BreakerRules, GateRules};
+use windlass_engine::gate::{BreakerRules, GateRules, Rate};
 use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::spread::SpreadStore;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -13,7 +13,7 @@ use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outside::Secret;
 use windlass_jobs::{JOBS, Shop};
 
-use crate::config::{Config, StoreUrl, WrongSetUp};
+use crate::config::{Config, Outside, StoreUrl, WrongSetUp};
 
 pub struct Stores {
     pub clock: Clock,
@@ -25,6 +25,10 @@ pub struct Stores {
 const INSIDE: [&str; 2] = ["orders", "diagnostics"];
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
+/// What a supplier bears is printed nowhere (facts: haier.md 10.6), so a queue to a real one begins modestly: calls in a
+/// second, and at once. A sandbox bears everything.
+const HAIER_PACE: (u32, u32) = (20, 8);
+const YLH_PACE: (u32, u32) = (10, 4);
 /// Jobs of one queue that may wait.
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
@@ -45,7 +49,7 @@ impl Stores {
         let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
         carrier.claim(&ledger).await?;
         let store = carrier.store;
-        guard(store.as_ref(), &JobTable::new(JOBS)).await?;
+        guard(store.as_ref(), &JobTable::new(JOBS), &config.outside).await?;
         Ok(Self { clock: clock.clone(), store, ledger })
     }
 }
@@ -110,25 +114,38 @@ fn fitting(error: StoreError) -> anyhow::Error {
     }
 }
 
-async fn guard(store: &dyn Store, table: &JobTable<Shop>) -> anyhow::Result<()> {
+async fn guard(store: &dyn Store, table: &JobTable<Shop>, outside: &Outside) -> anyhow::Result<()> {
     let known = store.stats().await?;
     for queue in table.queues() {
         if known.iter().any(|known| known.queue == queue && known.gate.rules != GateRules::default()) {
             continue;
         }
-        let breaker = (!INSIDE.contains(&queue)).then_some(BREAKER);
-        store
-            .set_gate(queue, GateRules { breaker, backlog_max: Some(BACKLOG_MAX), ..GateRules::default() })
-            .await?;
+        store.set_gate(queue, first_rules(queue, outside)).await?;
     }
     Ok(())
 }
 
+/// What a queue is held back by until an operator says otherwise.
+fn first_rules(queue: &str, outside: &Outside) -> GateRules {
+    let pace = match queue {
+        "haier" => outside.haier.is_some().then_some(HAIER_PACE),
+        "ylh" => outside.ylh.is_some().then_some(YLH_PACE),
+        _ => None,
+    };
+    GateRules {
+        rate: pace.map(|(jobs, _)| Rate { jobs, per_ms: 1_000, burst: jobs }),
+        concurrency_max: pace.map(|(_, at_once)| at_once),
+        breaker: (!INSIDE.contains(&queue)).then_some(BREAKER),
+        backlog_max: Some(BACKLOG_MAX),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use windlass_engine::gate::Rate;
+    use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhSettings};
 
     use super::*;
+    use crate::config::YlhAccount;
 
     #[tokio::test]
     async fn queues_to_the_outside_get_a_breaker_and_what_an_operator_set_stays() {
@@ -137,7 +154,11 @@ mod tests {
         let by_hand =
             GateRules { rate: Some(Rate { jobs: 5, per_ms: 1_000, burst: 1 }), ..GateRules::default() };
         store.set_gate("haier", by_hand.clone()).await.unwrap();
-        guard(&store, &JobTable::new(JOBS)).await.unwrap();
+        let callbacks = CallbackKeys { app_key: String::new(), secrets: Vec::new() };
+        let ylh = YlhAccount { settings: YlhSettings::default(), callbacks };
+        let outside =
+            Outside { haier: None, ylh: Some(ylh), wechat_pay: None, mini_program: None, mail: None };
+        guard(&store, &JobTable::new(JOBS), &outside).await.unwrap();
 
         let stats = store.stats().await.unwrap();
         let rules = |queue: &str| {
@@ -145,6 +166,9 @@ mod tests {
         };
         assert_eq!(rules("haier"), by_hand);
         assert_eq!((rules("ylh").breaker, rules("ylh").backlog_max), (Some(BREAKER), Some(BACKLOG_MAX)));
+        let pace = |queue| (rules(queue).rate.map(|rate| rate.jobs), rules(queue).concurrency_max);
+        assert_eq!(pace("ylh"), (Some(10), Some(4)), "a real supplier is not stormed");
+        assert_eq!(pace("wechat_mini"), (None, None));
         assert_eq!((rules("orders").breaker, rules("orders").backlog_max), (None, Some(BACKLOG_MAX)));
     }
 }

@@ -73,6 +73,20 @@ pub const METRICS: &[Metric] = &[
     counter("windlass_bills_total", "Answers to a question for a day's bill, by what became of it"),
     counter("windlass_bill_bad_rows_total", "Lines of bills that cannot be read"),
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
+    counter(
+        "windlass_sync_codes_total",
+        "Product codes that a synchronisation asked for, by kind and result: known, unknown, changed",
+    ),
+    counter(
+        "windlass_sync_chunks_failed_total",
+        "Calls of a synchronisation that were given up, by kind and fault",
+    ),
+    counter("windlass_sync_rows_unreadable_total", "Rows of the supplier's answers that could not be read"),
+    counter("windlass_price_mismatches_total", "Invoice prices that list price and rebates do not make"),
+    gauge(
+        "windlass_supplier_balance_fen",
+        "What is left on a payer account, in fen (1/100 yuan), by sale group and account",
+    ),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
     gauge("windlass_outbox_jobs", "Jobs in the ledger's outbox, by state"),
@@ -80,6 +94,10 @@ pub const METRICS: &[Metric] = &[
     counter("windlass_outbox_lost_total", "Jobs that the carrier lost and the ledger gave again"),
     counter("windlass_outbox_refused_total", "Jobs that the carrier did not take"),
     // The outside.
+    gauge(
+        "windlass_token_life_left_seconds",
+        "How long the access token of a system is good for, in the shop's time, when it was last looked at",
+    ),
     histogram("windlass_outside_request_seconds", "Calls to systems outside"),
     counter("windlass_outside_misconfigured_total", "Calls that failed for our own credentials or settings"),
     counter(

@@ -20,6 +20,13 @@ fn every_command_that_succeeds_answers_with_one_document() {
         &["findings", "list", "--type", "long", "--state", "open"],
         &["reconciliations", "list"],
         &["reconciliations", "run", "2026-01-05", "--again"],
+        &["queues", "list"],
+        &["queues", "set", "haier", "--rate", "20/s", "--concurrency", "4"],
+        &["queues", "pause", "haier"],
+        &["queues", "resume", "haier"],
+        &["products", "list"],
+        &["products", "syncs"],
+        &["products", "balances"],
         &["demo", "--count", "2", "--speed", "7200", "--exit"],
     ] {
         let told = place.run(&[args, &["--json"]].concat()).well().json();
@@ -41,6 +48,8 @@ fn every_command_that_fails_answers_with_one_document_that_says_why() {
         &["findings", "resolve", "nobody", "--reason", "seen", "--adjustment-fen", "-5"],
         &["reconciliations", "show", "2026-01-05"],
         &["reconciliations", "run", "yesterday"],
+        &["queues", "set", "haier", "--rate", "fast"],
+        &["products", "show", "NOTHING"],
         &["audit", "--server", "http://127.0.0.1:1"],
         &["demo", "--orders", "missing.csv"],
         &["up", "--data", "/dev/null/x", "--listen", "127.0.0.1:0"],

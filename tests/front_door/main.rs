@@ -10,6 +10,7 @@ mod batches;
 mod bills;
 mod calling;
 mod comparing;
+mod catalogue;
 mod looking;
 mod operating;
 mod refusing;
