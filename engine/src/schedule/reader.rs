@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::job::Priority;
 
 /// Every key of an entry.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "cron",
     "every",
     "timezone",
@@ -30,6 +30,7 @@ const KEYS: [&str; 14] = [
     "catch_up",
     "catch_up_max",
     "jitter",
+    "expires",
     "enabled",
     "tags",
     "description",
@@ -81,10 +82,13 @@ impl<'a> Reader<'a> {
         );
         let catch_up = self.catch_up(overlap.unwrap_or_default());
         let jitter = self.jitter(rhythm.as_ref());
+        let expires = self.expires(rhythm.as_ref(), jitter);
+        let description = self.text("description").unwrap_or_default().to_owned();
         let (enabled, tags) = (self.flag("enabled").unwrap_or(true), self.tags());
         let (job, lane) = lane?;
         Some(Entry {
             name: self.name.to_owned(),
+            description,
             rhythm: rhythm?,
             job,
             payload: payload?,
@@ -94,6 +98,7 @@ impl<'a> Reader<'a> {
             overlap: overlap.unwrap_or_default(),
             catch_up,
             jitter,
+            expires,
             enabled,
             tags,
         })
@@ -118,8 +123,6 @@ impl<'a> Reader<'a> {
             );
             self.problem(key.span(), format!("unknown key `{}`: {hint}", key.get_ref()));
         }
-        // For people only; read so that a number is refused.
-        self.text("description");
     }
 
     fn rhythm(&mut self) -> Option<Rhythm> {
@@ -274,6 +277,32 @@ impl<'a> Reader<'a> {
             self.problem(span, what);
         }
         jitter
+    }
+
+    fn expires(&mut self, rhythm: Option<&Rhythm>, jitter: Duration) -> Option<Duration> {
+        let (text, span) = self.spanned_text("expires")?;
+        let expires = match length_of(text) {
+            Ok(expires) => expires,
+            Err(e) => {
+                self.problem(span, format!("`expires`: {e}"));
+                return None;
+            }
+        };
+        if let Some(shortest) = rhythm.and_then(shortest_step).filter(|shortest| expires >= *shortest) {
+            let (expires, shortest) = (written(expires), written(shortest));
+            let what = format!(
+                "a job that expires after {expires} may meet the next one, which comes {shortest} after it: make it \
+                 shorter"
+            );
+            self.problem(span, what);
+        } else if expires <= jitter {
+            let (expires, jitter) = (written(expires), written(jitter));
+            self.problem(
+                span,
+                format!("a job that is due up to {jitter} late must not expire after {expires}"),
+            );
+        }
+        Some(expires)
     }
 
     fn tags(&mut self) -> Vec<String> {
