@@ -15,13 +15,16 @@ use crate::demo::{self, Demo};
 use crate::telemetry;
 
 pub mod api;
+mod backups;
 mod bench;
 mod check;
 mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod prune;
 mod sandbox;
+mod schedules;
 mod serve;
 pub mod table;
 
@@ -79,6 +82,14 @@ enum Command {
     /// Looks at jobs, and acts on them.
     #[command(subcommand)]
     Jobs(Jobs),
+    /// What comes by itself, and when; and how to hold it, start it and make up for it.
+    #[command(subcommand)]
+    Schedules(schedules::Command),
+    /// Forgets what is older than the shop keeps it, as the schedule of that name does.
+    Prune(prune::PruneNow),
+    /// Backups: what was taken, and a script's report of one.
+    #[command(subcommand)]
+    Backups(backups::Backups),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
     /// Measures what this installation can do: enqueue, drain, latency.
@@ -204,6 +215,9 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Schedules(schedules) => everywhere.say(schedules.run(config).await?),
+        Command::Prune(prune) => everywhere.say(prune.run(&config).await?),
+        Command::Backups(backups) => everywhere.say(backups.run(&config).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use windlass_engine::schedule::Schedules;
 use windlass_engine::{Clock, Store};
 use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
@@ -23,6 +24,7 @@ pub use self::kinds::Kinds;
 use self::listener::Bounded;
 use crate::health::Pulses;
 
+pub mod backups;
 pub mod body;
 pub mod business;
 pub mod caller;
@@ -36,6 +38,7 @@ pub mod metrics;
 pub mod problem;
 pub mod queues;
 pub mod request;
+pub mod schedules;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -43,6 +46,8 @@ pub struct FrontDoor {
     pub ledger: Ledger,
     pub shop: Arc<Shop>,
     pub kinds: Kinds,
+    /// The schedules that run in this installation, or why they are not known here.
+    pub schedules: Result<Arc<Schedules>, String>,
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
     pub clock: Clock,
@@ -147,6 +152,13 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/queues", get(queues::list))
         .route("/v1/queues/{queue}/pause", post(queues::pause))
         .route("/v1/queues/{queue}/resume", post(queues::resume))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{key}", get(schedules::show))
+        .route("/v1/schedules/{key}/preview", get(schedules::preview))
+        .route("/v1/schedules/{key}/run", post(schedules::run))
+        .route("/v1/schedules/{key}/pause", post(schedules::pause))
+        .route("/v1/schedules/{key}/resume", post(schedules::resume))
+        .route("/v1/backups", get(backups::list).post(backups::record))
         .route("/v1/stats", get(queues::stats))
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
@@ -162,11 +174,12 @@ pub fn router(door: FrontDoor) -> Router {
         },
     );
     let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
-    // May take longer: one waits for a job's end, the other brings ten thousand.
+    // May take longer: one waits for a job's end, the others bring or touch thousands.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route("/v1/schedules/{key}/backfill", post(schedules::backfill))
         .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
     let callbacks = Router::new()

@@ -8,6 +8,7 @@ pub mod callback;
 pub mod diagnostics;
 pub mod effect;
 pub mod findings;
+pub mod housekeeping;
 pub mod ledger;
 pub mod mini_program;
 pub mod money;
@@ -53,6 +54,8 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::SweepOrders>(),
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
+    JobKind::of::<housekeeping::Prune>(),
+    JobKind::of::<housekeeping::BackupCheck>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::housekeeping::KeepDays;
 use crate::notifications::{SubscribeTemplate, Template};
 
 /// Times are of the shop's clock.
@@ -67,6 +68,19 @@ pub struct Settings {
     pub consignor_contact: String,
     /// How many bytes of a callback are read; what is longer is refused.
     pub callback_bytes_max: usize,
+    /// Days that rows stay, by table, where they are not those of [`crate::housekeeping::keep::KEEP`]; 0: for ever.
+    pub keep_days: KeepDays,
+    /// Rows that one transaction of `prune` removes.
+    pub prune_rows_max: u32,
+    /// Such transactions for each table in one run.
+    pub prune_slices_max: u32,
+    /// The backups that there must be, beside those that were ever reported. None: `ledger` in production, none
+    /// elsewhere.
+    pub backup_kinds: Option<Vec<String>>,
+    /// A backup that is older is none.
+    pub backup_age_max_s: u64,
+    /// A backup of less than this share of the usual size, in percent, is none.
+    pub backup_percent_min: i64,
 }
 
 impl Default for Settings {
@@ -101,6 +115,12 @@ impl Default for Settings {
             mail_domain: "shop.example".to_owned(),
             consignor_contact: String::new(),
             callback_bytes_max: 256 * 1024,
+            keep_days: KeepDays::default(),
+            prune_rows_max: 500,
+            prune_slices_max: 1_000,
+            backup_kinds: None,
+            backup_age_max_s: 26 * HOUR,
+            backup_percent_min: 50,
         }
     }
 }

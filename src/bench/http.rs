@@ -62,6 +62,7 @@ impl Served {
             shop: Arc::new(shop(accounts, Settings::default(), &ledger, &clock)?),
             ledger,
             kinds: Kinds::of(&JobTable::new(KINDS))?,
+            schedules: Ok(Default::default()),
             queues: Default::default(),
             clock,
             access: Access::Open,
