@@ -12,6 +12,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::schedule::Schedules;
 use windlass_engine::{Clock, Store};
@@ -22,21 +23,26 @@ pub use self::caller::Access;
 use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
+pub use self::rate::Rate;
 use crate::health::Pulses;
 
+pub mod actions;
 pub mod backups;
 pub mod body;
 pub mod business;
 pub mod caller;
 pub mod enqueue;
+pub mod events;
 pub mod found;
 pub mod health;
 pub mod jobs;
 pub mod kinds;
 pub mod listener;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod queues;
+pub mod rate;
 pub mod request;
 pub mod schedules;
 
@@ -54,6 +60,10 @@ pub struct FrontDoor {
     /// Who may call.
     pub access: Access,
     pub limits: Limits,
+    /// How often one key may call; None: as often as it likes.
+    pub rate: Option<Rate>,
+    /// Room for those who watch jobs.
+    pub watchers: Arc<Semaphore>,
     /// The metrics registry as text.
     pub metrics: metrics::Render,
     /// Metrics are told here, and not at a port of their own.
@@ -165,23 +175,35 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
-    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
-        if door.tells_metrics {
-            Router::new().route("/metrics", get(metrics::scrape))
-        } else {
-            Router::new()
-        },
-    );
+    let figures = if door.tells_metrics {
+        Router::new().route("/metrics", get(metrics::scrape))
+    } else {
+        Router::new()
+    };
+    let open = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .merge(figures);
     let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
     // May take longer: one waits for a job's end, the others bring or touch thousands.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route("/v1/jobs/actions", post(actions::act))
         .route("/v1/schedules/{key}/backfill", post(schedules::backfill))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
+    // Bounded by itself: its answer goes on for as long as the job does.
+    let watching = Router::new()
+        .route("/v1/jobs/{id}/events", get(events::watch))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
+        .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let callbacks = Router::new()
         .route("/callbacks/ylh", post(business::ylh))
         .route("/callbacks/wechat-pay/payment", post(business::wechat_payment))
@@ -189,6 +211,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route_layer(from_fn_with_state(CALLBACK_TIMEOUT, request::within));
     prompt
         .merge(patient)
+        .merge(watching)
         .merge(callbacks)
         .fallback(request::no_such_route)
         .method_not_allowed_fallback(request::wrong_method)

@@ -28,7 +28,8 @@ use windlass_jobs::suppliers::ylh::Ylh;
 use windlass_jobs::token::Tokens;
 
 use crate::config::{Config, Env, Work, WrongSetUp};
-use crate::front_door::{self, Access, FrontDoor, Kinds, Limits};
+use crate::front_door::events::watchers;
+use crate::front_door::{self, Access, FrontDoor, Kinds, Limits, Rate};
 use crate::health::{Health, Pulses};
 use crate::lifecycle::Lifecycle;
 use crate::monitoring::{self, Monitored};
@@ -55,6 +56,8 @@ pub struct Platform {
     schedules: Result<Arc<Schedules>, String>,
     queues: Vec<(String, u32)>,
     lease: Duration,
+    /// Calls of one key in a second.
+    rate_limit: Option<u32>,
 }
 
 /// What a process does beside keeping its stores open.
@@ -99,7 +102,8 @@ impl Platform {
         let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
         let table = Arc::new(table);
         let schedules = schedules(&config.schedules).map(Arc::new).map_err(|e| format!("{e:#}"));
-        Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease })
+        let rate_limit = config.access.rate_limit;
+        Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, rate_limit })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -190,6 +194,8 @@ impl Platform {
             queues: Default::default(),
             clock: self.clock.clone(),
             limits: Limits::default(),
+            rate: self.rate_limit.map(Rate::new),
+            watchers: watchers(),
             metrics,
             access: Access::Open,
             tells_metrics: true,

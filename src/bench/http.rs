@@ -67,6 +67,8 @@ impl Served {
             clock,
             access: Access::Open,
             limits: Limits::default(),
+            rate: None,
+            watchers: front_door::events::watchers(),
             pulses: Default::default(),
             tells_metrics: true,
             metrics: Arc::new(move || metrics.render()),

@@ -9,6 +9,7 @@ mod accepting;
 mod batches;
 mod calling;
 mod looking;
+mod many;
 mod operating;
 mod refusing;
 mod schedules;
