@@ -22,6 +22,7 @@ mod lane;
 mod length;
 mod overlap;
 mod pause;
+mod payload;
 mod problem;
 mod reader;
 mod scheduler;

@@ -17,11 +17,11 @@ const fn years(n: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {
     pub table: &'static str,
-    /// The columns of its key.
-    pub(super) key: &'static str,
-    /// The instant that a row's age counts from; NULL: it has none yet.
+    /// The columns of its primary key.
+    pub key: &'static str,
+    /// The instant that the age of a row `t` counts from; NULL: it has none yet.
     pub(super) since: &'static str,
-    /// What must hold of a row `t`, beside its age, for it to go.
+    /// What must hold of it, beside its age, for it to go.
     pub(super) over: &'static str,
     /// Days that rows stay where the shop does not say.
     pub days: u32,
@@ -42,35 +42,41 @@ macro_rules! order_is_over {
 /// records of a trade, six months what the Cybersecurity Law (article 21) asks of logs; money is kept longer, since
 /// tax offices ask for five years and more.
 pub static KEEP: &[Keep] = &[
-    Keep { table: "order_events", key: "id", since: "at", over: order_is_over!("order_no"), days: years(3) },
+    Keep {
+        table: "order_events",
+        key: "id",
+        since: "t.at",
+        over: order_is_over!("order_no"),
+        days: years(3),
+    },
     Keep {
         table: "effects",
         key: "key",
-        since: "settled_at",
+        since: "t.settled_at",
         over: order_is_over!("about"),
         days: years(10),
     },
     Keep {
         table: "callbacks",
         key: "id",
-        since: "received_at",
+        since: "t.received_at",
         over: "t.handled_at IS NOT NULL OR t.verdict = 'refused'",
         days: 183,
     },
     Keep {
         table: "notifications",
         key: "order_no, template, event, channel",
-        since: "touched_at",
+        since: "t.touched_at",
         over: concat!("t.state IN ('sent', 'refused', 'failed', 'skipped') AND ", order_is_over!("order_no")),
         days: years(1),
     },
-    Keep { table: "audit_log", key: "id", since: "at", over: "1 = 1", days: years(10) },
-    Keep { table: "findings", key: "id", since: "settled_at", over: "1 = 1", days: years(10) },
+    Keep { table: "audit_log", key: "id", since: "t.at", over: "1 = 1", days: years(10) },
+    Keep { table: "findings", key: "id", since: "t.settled_at", over: "1 = 1", days: years(10) },
     // The newest of each kind stays, however old it is: it says since when there is none.
     Keep {
         table: "backups",
         key: "id",
-        since: "taken_at",
+        since: "t.taken_at",
         over: "EXISTS (SELECT 1 FROM backups AS n WHERE n.kind = t.kind AND n.taken_at > t.taken_at)",
         days: 400,
     },
@@ -134,6 +140,24 @@ impl TryFrom<BTreeMap<String, u32>> for KeepDays {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orders::state::TABLE;
+
+    #[test]
+    fn an_order_that_is_over_is_one_that_nobody_moves_on() {
+        let over: Vec<_> = TABLE.iter().filter(|line| line.moved_by.is_empty()).collect();
+        for line in &over {
+            let quoted = format!("'{}'", line.state.as_str());
+            assert!(
+                order_is_over!("order_no").contains(&quoted),
+                "{quoted} is over, and its rows are kept for ever"
+            );
+        }
+        assert_eq!(
+            order_is_over!("order_no").matches('\'').count(),
+            2 * over.len(),
+            "a state that is not over"
+        );
+    }
 
     #[test]
     fn a_shop_sets_days_by_table_and_a_slip_is_told() {

@@ -85,7 +85,7 @@ pub async fn prune(
 async fn count(ledger: &Ledger, keep: &Keep, before: Timestamp) -> Result<u64, LedgerError> {
     let Keep { table, since, over, .. } = keep;
     // Put together of the constants of `KEEP` alone, as the text below.
-    let text = format!("SELECT COUNT(*) AS rows_n FROM {table} AS t WHERE t.{since} < $1 AND ({over})");
+    let text = format!("SELECT COUNT(*) AS rows_n FROM {table} AS t WHERE {since} < $1 AND ({over})");
     let (rows,): (i64,) =
         sqlx::query_as(AssertSqlSafe(text)).bind(before.micros()).fetch_one(ledger.reads()).await?;
     Ok(u64::try_from(rows).unwrap_or_default())
@@ -101,7 +101,7 @@ async fn remove(
     let Keep { table, key, since, over, .. } = keep;
     let text = format!(
         "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} AS t \
-         WHERE t.{since} < $1 AND ({over}) ORDER BY t.{since} LIMIT $2)"
+         WHERE {since} < $1 AND ({over}) ORDER BY {since} LIMIT $2)"
     );
     let slice_rows = settings.prune_rows_max.max(1);
     let mut rows = 0;

@@ -1,3 +1,5 @@
+use windlass_engine::Timestamp;
+
 use super::*;
 
 /// 2026-01-05 12:00 in Shanghai.
