@@ -15,6 +15,7 @@ use crate::demo::{self, Demo};
 use crate::telemetry;
 
 pub mod api;
+mod backups;
 mod bench;
 mod check;
 mod findings;
@@ -25,7 +26,9 @@ mod migrate;
 mod reconciliations;
 mod products;
 mod queues;
+mod prune;
 mod sandbox;
+mod schedules;
 mod serve;
 pub mod table;
 
@@ -89,6 +92,12 @@ enum Command {
     /// The supplier's catalogue, and how it is kept in step.
     #[command(subcommand)]
     Products(products::Products),
+    /// What comes by itself, and when; and how to hold it, start it and make up for it.
+    Schedules(schedules::Command),
+    /// Forgets what is older than the shop keeps it, as the schedule of that name does.
+    Prune(prune::PruneNow),
+    /// Backups: what was taken, and a script's report of one.
+    Backups(backups::Backups),
     /// Checks that in every queue accepted = the sum of all states.
     Audit,
     /// The cases that people look at.
@@ -226,6 +235,9 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         }
         Command::Queues(queues) => everywhere.say(queues.run(local::reach(config).await?.api()).await?),
         Command::Products(products) => everywhere.say(products.run(local::reach(config).await?.api()).await?),
+        Command::Schedules(schedules) => everywhere.say(schedules.run(config).await?),
+        Command::Prune(prune) => everywhere.say(prune.run(&config).await?),
+        Command::Backups(backups) => everywhere.say(backups.run(&config).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

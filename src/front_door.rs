@@ -12,7 +12,9 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use windlass_engine::schedule::Schedules;
 use windlass_engine::{Clock, Store};
 use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
@@ -21,14 +23,18 @@ pub use self::caller::Access;
 use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
+pub use self::rate::Rate;
 use crate::health::Pulses;
 
 pub mod bills;
+pub mod actions;
+pub mod backups;
 pub mod body;
 pub mod business;
 pub mod caller;
 pub mod enqueue;
 pub mod findings;
+pub mod events;
 pub mod found;
 pub mod gates;
 pub mod health;
@@ -36,11 +42,14 @@ pub mod jobs;
 pub mod kinds;
 pub mod listener;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
 pub mod products;
 pub mod queues;
 pub mod reconciliations;
+pub mod rate;
 pub mod request;
+pub mod schedules;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -48,12 +57,18 @@ pub struct FrontDoor {
     pub ledger: Ledger,
     pub shop: Arc<Shop>,
     pub kinds: Kinds,
+    /// The schedules that run in this installation, or why they are not known here.
+    pub schedules: Result<Arc<Schedules>, String>,
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
     pub clock: Clock,
     /// Who may call.
     pub access: Access,
     pub limits: Limits,
+    /// How often one key may call; None: as often as it likes.
+    pub rate: Option<Rate>,
+    /// Room for those who watch jobs.
+    pub watchers: Arc<Semaphore>,
     /// The metrics registry as text.
     pub metrics: metrics::Render,
     /// Metrics are told here, and not at a port of their own.
@@ -153,6 +168,13 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/queues/{queue}", patch(gates::set))
         .route("/v1/queues/{queue}/pause", post(queues::pause))
         .route("/v1/queues/{queue}/resume", post(queues::resume))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{key}", get(schedules::show))
+        .route("/v1/schedules/{key}/preview", get(schedules::preview))
+        .route("/v1/schedules/{key}/run", post(schedules::run))
+        .route("/v1/schedules/{key}/pause", post(schedules::pause))
+        .route("/v1/schedules/{key}/resume", post(schedules::resume))
+        .route("/v1/backups", get(backups::list).post(backups::record))
         .route("/v1/stats", get(queues::stats))
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
@@ -171,22 +193,35 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/findings/{id}", get(findings::show))
         .route("/v1/findings/{id}/assign", post(findings::assign))
         .route("/v1/findings/{id}/resolve", post(findings::resolve))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
-    let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
-        if door.tells_metrics {
-            Router::new().route("/metrics", get(metrics::scrape))
-        } else {
-            Router::new()
-        },
-    );
+    let figures = if door.tells_metrics {
+        Router::new().route("/metrics", get(metrics::scrape))
+    } else {
+        Router::new()
+    };
+    let open = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .merge(figures);
     let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
-    // May take longer: one waits for a job's end, the other brings ten thousand.
+    // May take longer: one waits for a job's end, the others bring or touch thousands.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route("/v1/jobs/actions", post(actions::act))
+        .route("/v1/schedules/{key}/backfill", post(schedules::backfill))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
+    // Bounded by itself: its answer goes on for as long as the job does.
+    let watching = Router::new()
+        .route("/v1/jobs/{id}/events", get(events::watch))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
+        .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let callbacks = Router::new()
         .route("/callbacks/ylh", post(business::ylh))
         .route("/callbacks/wechat-pay/payment", post(business::wechat_payment))
@@ -194,6 +229,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route_layer(from_fn_with_state(CALLBACK_TIMEOUT, request::within));
     prompt
         .merge(patient)
+        .merge(watching)
         .merge(callbacks)
         .fallback(request::no_such_route)
         .method_not_allowed_fallback(request::wrong_method)

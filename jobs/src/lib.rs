@@ -8,6 +8,7 @@ pub mod callback;
 pub mod diagnostics;
 pub mod effect;
 pub mod findings;
+pub mod housekeeping;
 pub mod ledger;
 pub mod mini_program;
 pub mod money;
@@ -64,6 +65,8 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<suppliers::SyncChunk>(),
     JobKind::of::<suppliers::CheckSupplierBalance>(),
     JobKind::of::<token::RefreshTokens>(),
+    JobKind::of::<housekeeping::Prune>(),
+    JobKind::of::<housekeeping::BackupCheck>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::housekeeping::KeepDays;
 use crate::notifications::{SubscribeTemplate, Template};
 
 /// Times are of the shop's clock.
@@ -119,6 +120,19 @@ pub struct Settings {
     /// Where sorting writes what does not fit into memory: about as much as the bill has bytes, twice; empty: the
     /// system's own folder for such files.
     pub scratch_folder: String,
+    /// Days that rows stay, by table, where they are not those of [`crate::housekeeping::keep::KEEP`]; 0: for ever.
+    pub keep_days: KeepDays,
+    /// Rows that one transaction of `prune` removes.
+    pub prune_rows_max: u32,
+    /// Such transactions for each table in one run.
+    pub prune_slices_max: u32,
+    /// The backups that there must be, beside those that were ever reported. None: `ledger` in production, none
+    /// elsewhere.
+    pub backup_kinds: Option<Vec<String>>,
+    /// A backup that is older is none.
+    pub backup_age_max_s: u64,
+    /// A backup of less than this share of the usual size, in percent, is none.
+    pub backup_percent_min: i64,
 }
 
 impl Default for Settings {
@@ -177,6 +191,12 @@ impl Default for Settings {
             reconcile_heals_max: 20,
             reconcile_heals_late_pay: true,
             scratch_folder: String::new(),
+            keep_days: KeepDays::default(),
+            prune_rows_max: 500,
+            prune_slices_max: 1_000,
+            backup_kinds: None,
+            backup_age_max_s: 26 * HOUR,
+            backup_percent_min: 50,
         }
     }
 }

@@ -175,6 +175,12 @@ pub const VARIABLES: &[Variable] = &[
         "What the hashes of API keys are made with: at least 32 characters in production. Another one makes every key void",
     ),
     secret(Access, "WINDLASS_API_KEY", "", "The key that the command line shows at the front door"),
+    plain(
+        Access,
+        "WINDLASS_RATE_LIMIT",
+        "",
+        "Calls that each key may make in a second, at each front door; without it there is no limit",
+    ),
     plain(Haier, "HAIER_CLIENT_ID", "", "The account at the open platform"),
     secret(Haier, "HAIER_CLIENT_SECRET", "", "Its secret"),
     plain(Haier, "HAIER_CUSTOMER_CODE", "", "Sold-to code"),

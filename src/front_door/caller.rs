@@ -89,7 +89,8 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     Ok(next.run(request).await)
 }
 
-fn needed(method: &Method, route: &str) -> Scope {
+/// The scope that an address needs.
+pub(super) fn needed(method: &Method, route: &str) -> Scope {
     match (method, route) {
         (&Method::GET | &Method::HEAD, _) => Scope::JobsRead,
         (&Method::POST, "/v1/jobs" | "/v1/jobs/batch" | "/v1/reconciliations") => Scope::JobsWrite,

@@ -89,6 +89,7 @@ kinds! {
     NoSuchRoute NOT_FOUND "no-such-route" "There is nothing at this address"
     NoSuchJob NOT_FOUND "no-such-job" "There is no such job"
     NoSuchQueue NOT_FOUND "no-such-queue" "There is no such queue"
+    NoSuchSchedule NOT_FOUND "no-such-schedule" "There is no such schedule"
     NoSuchOrder NOT_FOUND "no-such-order" "There is no such order"
     NoSuchFinding NOT_FOUND "no-such-finding" "There is no such finding"
     NoSuchReconciliation NOT_FOUND "no-such-reconciliation" "There is no such reconciliation"
@@ -106,9 +107,11 @@ kinds! {
     UnknownKind UNPROCESSABLE_ENTITY "unknown-kind" "There is no such kind of job"
     UnknownQueue UNPROCESSABLE_ENTITY "unknown-queue" "There is no such queue"
     InvalidPayload UNPROCESSABLE_ENTITY "invalid-payload" "The payload does not fit the kind's schema"
+    TooFast TOO_MANY_REQUESTS "too-many-requests" "The key is used too often"
     Full TOO_MANY_REQUESTS "backlog-full" "The queue's backlog is full"
     CarrierAway SERVICE_UNAVAILABLE "carrier-away" "The queue cannot be reached"
     LedgerAway SERVICE_UNAVAILABLE "ledger-away" "The ledger cannot be reached"
+    SchedulesUnknown SERVICE_UNAVAILABLE "schedules-unknown" "This front door does not know the schedules"
     TookTooLong SERVICE_UNAVAILABLE "took-too-long" "The request took too long"
     Internal INTERNAL_SERVER_ERROR "internal" "Something went wrong on our side"
 }
@@ -118,7 +121,7 @@ impl Problem {
         let retry_after_s = match kind {
             Kind::Full => Some(FULL_RETRY_AFTER_S),
             Kind::CarrierAway | Kind::LedgerAway | Kind::TookTooLong => Some(AWAY_RETRY_AFTER_S),
-            Kind::NotHandedOver => Some(1),
+            Kind::NotHandedOver | Kind::TooFast => Some(1),
             _ => None,
         };
         Self(Box::new(Told {

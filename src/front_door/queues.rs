@@ -17,7 +17,7 @@ use super::{Door, FrontDoor};
 
 /// A worker that has not beaten for so long, in wall time, is held to be dead.
 pub const WORKER_BEAT_AGE_MAX: Duration = Duration::from_secs(30);
-const PAUSE_BODY_BYTES_MAX: usize = 16 * 1024;
+pub(super) const PAUSE_BODY_BYTES_MAX: usize = 16 * 1024;
 const PAUSE_TEXT_CHARS_MAX: usize = 200;
 
 /// `GET /v1/queues`
@@ -165,7 +165,8 @@ pub(super) fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
     })
 }
 
-fn asked_pause(
+/// Who pauses something and why, as the body says.
+pub(super) fn asked_pause(
     door: &FrontDoor,
     caller: &Caller,
     headers: &HeaderMap,

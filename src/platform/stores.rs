@@ -22,7 +22,7 @@ pub struct Stores {
 }
 
 /// The queue of jobs that talk to nobody outside.
-const INSIDE: [&str; 2] = ["orders", "diagnostics"];
+const INSIDE: [&str; 3] = ["orders", "housekeeping", "diagnostics"];
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
 /// What a supplier bears is printed nowhere (facts: haier.md 10.6), so a queue to a real one begins modestly: calls in a

@@ -53,8 +53,15 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "windlass_schedule_fired_total",
-        "Instants by outcome: fired, already, overlapped, missed, refused",
+        "Instants by outcome: fired, already, overlapped, missed, paused, refused",
     ),
+    gauge(
+        "windlass_schedule_last_success_timestamp_seconds",
+        "When a job of the schedule last completed in this process, since 1970-01-01 UTC",
+    ),
+    // Housekeeping.
+    counter("windlass_rows_pruned_total", "Rows of the ledger that retention removed, by table"),
+    gauge("windlass_backup_last_success_timestamp_seconds", "When the newest good backup was taken, by kind"),
     // The business.
     counter("windlass_effects_total", "Effects on the outside, by outcome"),
     gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),

@@ -8,6 +8,7 @@ mod process;
 
 mod bench;
 mod data_folders;
+mod house;
 mod json;
 mod order_files;
 mod refused_jobs;

@@ -12,5 +12,7 @@ mod calling;
 mod comparing;
 mod catalogue;
 mod looking;
+mod many;
 mod operating;
 mod refusing;
+mod schedules;
