@@ -21,9 +21,11 @@ mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod notifications;
 mod sandbox;
 mod serve;
 pub mod table;
+mod webhooks;
 
 use self::jobs::{Enqueue, Jobs, Said};
 pub use self::serve::Role;
@@ -74,6 +76,12 @@ enum Command {
     /// The keys to the front door.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// The wording of mail.
+    #[command(subcommand)]
+    Notifications(notifications::Notifications),
+    /// Who is told of events over HTTP, and what became of it.
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Hands in a job.
     Enqueue(Enqueue),
     /// Looks at jobs, and acts on them.
@@ -202,6 +210,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         },
         Command::Migrate => everywhere.say(migrate::run(&config).await?),
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
+        Command::Notifications(asked) => everywhere.say(asked.run(&config)?),
+        Command::Webhooks(webhooks) => everywhere.say(webhooks.run(local::reach(config).await?.api()).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),

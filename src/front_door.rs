@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod problem;
 pub mod queues;
 pub mod request;
+pub mod webhooks;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -153,6 +154,15 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
         .route("/v1/effects", get(business::list_effects))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
+        .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/enable", post(webhooks::enable))
+        .route("/v1/webhooks/{id}/disable", post(webhooks::disable))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/redeliver", post(webhooks::redeliver))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/v1/webhooks/{id}/deliveries/{message}", get(webhooks::tries))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
         if door.tells_metrics {

@@ -39,6 +39,7 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::UploadShipping>(),
     JobKind::of::<orders::CompleteOrder>(),
     JobKind::of::<notifications::SendNotification>(),
+    JobKind::of::<notifications::webhooks::DeliverWebhook>(),
     // Giving one up.
     JobKind::of::<orders::CancelOrder>(),
     JobKind::of::<suppliers::CancelSupplierOrder>(),
@@ -53,6 +54,8 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::SweepOrders>(),
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
+    JobKind::of::<notifications::DailySummary>(),
+    JobKind::of::<notifications::TellFindings>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),
@@ -84,6 +87,7 @@ mod tests {
             "cancel_order",
             "request_refund",
             "send_notification",
+            "deliver_webhook",
             "handle_payment_callback",
             "handle_refund_callback",
             "handle_supplier_callback",

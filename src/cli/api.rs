@@ -53,6 +53,10 @@ impl Api {
         self.send(call, path).await
     }
 
+    pub async fn delete(&self, path: &str) -> Result<Value, ApiError> {
+        self.send(self.http.delete(self.url(path)), path).await
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

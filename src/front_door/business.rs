@@ -118,7 +118,7 @@ pub async fn list_effects(
 
 /// Turns the ledger's microseconds into RFC 3339. What others wrote (`data`, `answer`, `payload`) stays as it is:
 /// their numbers are not ours.
-fn tell_times(told: &mut Value) {
+pub(super) fn tell_times(told: &mut Value) {
     match told {
         Value::Array(items) => items.iter_mut().for_each(tell_times),
         Value::Object(members) => {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use windlass_engine::gate::{BreakerRules, GateRules};
+use windlass_engine::gate::{BreakerRules, GateRules, Rate};
 use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::spread::SpreadStore;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -13,7 +13,7 @@ use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outside::Secret;
 use windlass_jobs::{JOBS, Shop};
 
-use crate::config::{Config, StoreUrl, WrongSetUp};
+use crate::config::{Config, Outside, StoreUrl, WrongSetUp};
 
 pub struct Stores {
     pub clock: Clock,
@@ -23,8 +23,15 @@ pub struct Stores {
 
 /// The queue of jobs that talk to nobody outside.
 const INSIDE: [&str; 2] = ["orders", "diagnostics"];
+/// The queue of many other sides, each with a breaker of its own: one that is down does not close it.
+const MANY_PARTIES: &str = "webhook";
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
+/// Mail providers take a few messages a second from one account and then refuse for minutes: assumed, as each has its
+/// own. The sandbox's server has no such bound.
+const MAIL_RATE: Rate = Rate { jobs: 5, per_ms: 1_000, burst: 20 };
+/// Of the mini-program's interface as a whole, far below its quota of a minute (facts: wechat-mini-program.md 2).
+const MINI_PROGRAM_RATE: Rate = Rate { jobs: 50, per_ms: 1_000, burst: 100 };
 /// Jobs of one queue that may wait.
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
@@ -45,7 +52,7 @@ impl Stores {
         let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
         carrier.claim(&ledger).await?;
         let store = carrier.store;
-        guard(store.as_ref(), &JobTable::new(JOBS)).await?;
+        guard(store.as_ref(), &JobTable::new(JOBS), &config.outside).await?;
         Ok(Self { clock: clock.clone(), store, ledger })
     }
 }
@@ -110,25 +117,34 @@ fn fitting(error: StoreError) -> anyhow::Error {
     }
 }
 
-async fn guard(store: &dyn Store, table: &JobTable<Shop>) -> anyhow::Result<()> {
+async fn guard(store: &dyn Store, table: &JobTable<Shop>, outside: &Outside) -> anyhow::Result<()> {
     let known = store.stats().await?;
     for queue in table.queues() {
         if known.iter().any(|known| known.queue == queue && known.gate.rules != GateRules::default()) {
             continue;
         }
-        let breaker = (!INSIDE.contains(&queue)).then_some(BREAKER);
-        store
-            .set_gate(queue, GateRules { breaker, backlog_max: Some(BACKLOG_MAX), ..GateRules::default() })
-            .await?;
+        let breaker = (!INSIDE.contains(&queue) && queue != MANY_PARTIES).then_some(BREAKER);
+        let rate = match queue {
+            "mail" => outside.mail.as_ref().map(|_| MAIL_RATE),
+            "wechat_mini" => outside.mini_program.as_ref().map(|_| MINI_PROGRAM_RATE),
+            _ => None,
+        };
+        let rules = GateRules { rate, breaker, backlog_max: Some(BACKLOG_MAX), ..GateRules::default() };
+        store.set_gate(queue, rules).await?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use windlass_engine::gate::Rate;
+    use windlass_jobs::notifications::mail::MailSettings;
 
     use super::*;
+    use crate::config::MailAccount;
+
+    fn real_mail() -> MailAccount {
+        MailAccount { settings: MailSettings::default(), from: "shop@shop.example".to_owned() }
+    }
 
     #[tokio::test]
     async fn queues_to_the_outside_get_a_breaker_and_what_an_operator_set_stays() {
@@ -137,7 +153,9 @@ mod tests {
         let by_hand =
             GateRules { rate: Some(Rate { jobs: 5, per_ms: 1_000, burst: 1 }), ..GateRules::default() };
         store.set_gate("haier", by_hand.clone()).await.unwrap();
-        guard(&store, &JobTable::new(JOBS)).await.unwrap();
+        let outside =
+            Outside { haier: None, ylh: None, wechat_pay: None, mini_program: None, mail: Some(real_mail()) };
+        guard(&store, &JobTable::new(JOBS), &outside).await.unwrap();
 
         let stats = store.stats().await.unwrap();
         let rules = |queue: &str| {
@@ -145,6 +163,12 @@ mod tests {
         };
         assert_eq!(rules("haier"), by_hand);
         assert_eq!((rules("ylh").breaker, rules("ylh").backlog_max), (Some(BREAKER), Some(BACKLOG_MAX)));
+        assert_eq!(
+            (rules("mail").rate, rules("wechat_mini").rate),
+            (Some(MAIL_RATE), None),
+            "real or sandbox"
+        );
+        assert_eq!(rules("webhook").breaker, None, "one endpoint does not close it for the others");
         assert_eq!((rules("orders").breaker, rules("orders").backlog_max), (None, Some(BACKLOG_MAX)));
     }
 }

@@ -9,6 +9,7 @@ mod process;
 mod bench;
 mod data_folders;
 mod json;
+mod notifications;
 mod order_files;
 mod refused_jobs;
 mod set_up;

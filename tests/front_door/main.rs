@@ -11,3 +11,4 @@ mod calling;
 mod looking;
 mod operating;
 mod refusing;
+mod webhooks;
