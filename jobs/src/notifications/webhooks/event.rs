@@ -2,7 +2,7 @@
 
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use windlass_engine::NewJob;
+use windlass_engine::{NewJob, Timestamp};
 
 use super::DeliverWebhook;
 use super::deliveries::job_id;
@@ -10,7 +10,7 @@ use crate::ledger::{LedgerError, Tx};
 use crate::notifications::Template;
 use crate::orders::{Change, ChangeError, standing};
 
-/// Bytes of a message's body.
+/// Bytes of a message's body; what is longer loses its lists.
 pub const EVENT_BYTES_MAX: usize = 128 * 1024;
 /// Lines and parcels of an order that a message lists.
 const LINES_LISTED_MAX: usize = 100;
@@ -107,12 +107,7 @@ pub(super) async fn tell_those(
     let clock = tx.ledger().clock().clone();
     let now = clock.now();
     let id = message_id(tx.ledger().identity(), event_type, key);
-    let body =
-        json!({ "type": event_type.as_str(), "timestamp": now.to_rfc3339(), "data": data }).to_string();
-    if body.len() > EVENT_BYTES_MAX {
-        let what = format!("a webhook of {} bytes: at most {EVENT_BYTES_MAX}", body.len());
-        return Err(LedgerError::Invalid(what));
-    }
+    let body = body(event_type, now, data);
     let made = sqlx::query(
         "INSERT INTO webhook_messages (id, type, order_no, body, created_at) VALUES ($1, $2, $3, $4, $5) \
          ON CONFLICT (id) DO NOTHING",
@@ -145,6 +140,23 @@ pub(super) async fn tell_those(
         tx.enqueue(&new).await?;
     }
     Ok(Some(id))
+}
+
+/// What happened must not fail for the length of what is said about it: a message that is too long loses its lists, and
+/// says so.
+fn body(event_type: EventType, now: Timestamp, mut data: Value) -> String {
+    let worded = |data: &Value| {
+        json!({ "type": event_type.as_str(), "timestamp": now.to_rfc3339(), "data": data }).to_string()
+    };
+    let whole = worded(&data);
+    if whole.len() <= EVENT_BYTES_MAX {
+        return whole;
+    }
+    if let Some(members) = data.as_object_mut() {
+        members.retain(|_, member| !member.is_array());
+        members.insert("shortened".to_owned(), json!(true));
+    }
+    worded(&data)
 }
 
 /// The enabled endpoints that want the type.
@@ -214,6 +226,18 @@ mod tests {
         assert!(!EventType::OrderPaid.is_among("order.shipped"));
         assert!(EventType::is_known("order.*") && EventType::is_known("finding.raised"));
         assert!(!EventType::is_known("orders.*") && !EventType::is_known("order.eaten"));
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_loses_its_lists_and_says_so() {
+        let at = Timestamp::from_secs(1_767_585_600);
+        let data =
+            |name: String| json!({ "order_no": "SO-1", "lines": [{ "name": name }], "lines_total": 1 });
+        let short = body(EventType::OrderPaid, at, data("x".to_owned()));
+        assert!(short.contains(r#""lines":[{"name":"x"}]"#) && !short.contains("shortened"));
+        let long = body(EventType::OrderPaid, at, data("x".repeat(EVENT_BYTES_MAX)));
+        let long: Value = serde_json::from_str(&long).unwrap();
+        assert_eq!(long["data"], json!({ "order_no": "SO-1", "lines_total": 1, "shortened": true }));
     }
 
     #[test]
