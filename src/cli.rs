@@ -27,10 +27,12 @@ mod reconciliations;
 mod products;
 mod queues;
 mod prune;
+mod notifications;
 mod sandbox;
 mod schedules;
 mod serve;
 pub mod table;
+mod webhooks;
 
 use self::jobs::{Enqueue, Jobs, Said};
 pub use self::serve::Role;
@@ -81,6 +83,12 @@ enum Command {
     /// The keys to the front door.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// The wording of mail.
+    #[command(subcommand)]
+    Notifications(notifications::Notifications),
+    /// Who is told of events over HTTP, and what became of it.
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Hands in a job.
     Enqueue(Enqueue),
     /// Looks at jobs, and acts on them.
@@ -227,6 +235,8 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         },
         Command::Migrate => everywhere.say(migrate::run(&config).await?),
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
+        Command::Notifications(asked) => everywhere.say(asked.run(&config)?),
+        Command::Webhooks(webhooks) => everywhere.say(webhooks.run(local::reach(config).await?.api()).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
         Command::Findings(findings) => everywhere.say(findings.run(local::reach(config).await?.api()).await?),

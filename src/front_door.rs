@@ -50,6 +50,7 @@ pub mod reconciliations;
 pub mod rate;
 pub mod request;
 pub mod schedules;
+pub mod webhooks;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -194,6 +195,15 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/findings/{id}/assign", post(findings::assign))
         .route("/v1/findings/{id}/resolve", post(findings::resolve))
         .route_layer(from_fn_with_state(door.clone(), rate::limit))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
+        .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/enable", post(webhooks::enable))
+        .route("/v1/webhooks/{id}/disable", post(webhooks::disable))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/redeliver", post(webhooks::redeliver))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/v1/webhooks/{id}/deliveries/{message}", get(webhooks::tries))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let figures = if door.tells_metrics {
         Router::new().route("/metrics", get(metrics::scrape))

@@ -18,6 +18,7 @@ use windlass_jobs::JOBS;
 use windlass_jobs::ledger::{Ledger, LedgerShelf, is_ledger_away};
 use windlass_jobs::mini_program::MiniProgram;
 use windlass_jobs::notifications::mail::Mailer;
+use windlass_jobs::notifications::{Notifier, Templates, ask_dead_jobs};
 use windlass_jobs::outbox::{Relay, RelaySettings};
 use windlass_jobs::outside::{Http, HttpSettings};
 use windlass_jobs::payments::wechat_pay::WechatPay;
@@ -87,7 +88,11 @@ impl Platform {
         if config.env == Env::Production {
             settings.backup_kinds.get_or_insert_with(|| vec!["ledger".to_owned()]);
         }
-        let shop = shop(accounts, settings, &stores.ledger, &stores.clock)?;
+        if !config.summary_to.is_empty() {
+            settings.summary_to.clone_from(&config.summary_to);
+        }
+        let notifier = notifier(config, &settings, &stores)?;
+        let shop = shop(accounts, settings, notifier, &stores.ledger, &stores.clock)?;
         let platform = Self::without_shop(config, stores)?;
         Ok(Self { shop: Some(Arc::new(shop)), ..platform })
     }
@@ -271,6 +276,22 @@ const RETENTION: Retention = Retention {
     dead_age_max: Duration::from_secs(90 * 24 * 3_600),
 };
 
+/// The wording, the way to webhooks, and whom to ask for dead jobs.
+fn notifier(config: &Config, settings: &Settings, stores: &Stores) -> anyhow::Result<Notifier> {
+    let templates = templates(config)?;
+    let (post, clock) = (settings.webhook_post(), stores.clock.clone());
+    let notifier = Notifier::new(templates, &config.access.secret_key, post, clock)?;
+    Ok(notifier.asking_dead_jobs(ask_dead_jobs(stores.store.clone())))
+}
+
+/// The wording of mail, tried out.
+///
+/// # Errors
+/// [`WrongSetUp`] with everything that is wrong with the shop's own templates.
+pub fn templates(config: &Config) -> Result<Templates, WrongSetUp> {
+    Templates::load(config.templates.as_deref()).map_err(|problems| WrongSetUp(problems.to_string()))
+}
+
 /// The shop's clients over a ledger that is open.
 ///
 /// # Errors
@@ -278,6 +299,7 @@ const RETENTION: Retention = Retention {
 pub fn shop(
     accounts: Accounts,
     mut settings: Settings,
+    notifier: Notifier,
     ledger: &Ledger,
     clock: &Clock,
 ) -> anyhow::Result<Shop> {
@@ -301,6 +323,7 @@ pub fn shop(
             .context("the WeChat Pay account cannot be used")?,
         mini_program: MiniProgram::new(http, tokens, accounts.mini_program),
         mailer: Mailer::new(accounts.mail.settings, clock.clone()),
+        notifier,
         settings,
     })
 }

@@ -53,6 +53,7 @@ pub enum EffectKind {
     UploadShipping,
     SubscribeSend,
     MailSend,
+    WebhookPost,
 }
 
 /// What may be done about an effect of which nobody knows whether it happened.
@@ -67,7 +68,7 @@ pub enum Repeat {
 }
 
 impl EffectKind {
-    pub const ALL: [EffectKind; 7] = [
+    pub const ALL: [EffectKind; 8] = [
         Self::YlhCreate,
         Self::YlhCancel,
         Self::WechatClose,
@@ -75,6 +76,7 @@ impl EffectKind {
         Self::UploadShipping,
         Self::SubscribeSend,
         Self::MailSend,
+        Self::WebhookPost,
     ];
 
     /// The stored name.
@@ -87,6 +89,7 @@ impl EffectKind {
             Self::UploadShipping => "mini.upload_shipping",
             Self::SubscribeSend => "mini.subscribe_send",
             Self::MailSend => "mail.send",
+            Self::WebhookPost => "webhook.post",
         }
     }
 
@@ -99,6 +102,8 @@ impl EffectKind {
             // facts: ylh.md 4 (soId is the duplicate check) and 5 (a repeated cancel is safe);
             // wechat-pay.md (close is idempotent, a refund is known by its out_refund_no).
             Self::YlhCreate | Self::YlhCancel | Self::WechatClose | Self::WechatRefund => Repeat::SameKey,
+            // The receiver knows a message again by its webhook-id, and is told at least once.
+            Self::WebhookPost => Repeat::SameKey,
             // A second upload may use up the payment's one re-ship. facts: mini-program, "Re-shipping".
             Self::UploadShipping => Repeat::AskFirst,
             Self::SubscribeSend | Self::MailSend => Repeat::Never,

@@ -41,6 +41,7 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::UploadShipping>(),
     JobKind::of::<orders::CompleteOrder>(),
     JobKind::of::<notifications::SendNotification>(),
+    JobKind::of::<notifications::webhooks::DeliverWebhook>(),
     // Giving one up.
     JobKind::of::<orders::CancelOrder>(),
     JobKind::of::<suppliers::CancelSupplierOrder>(),
@@ -67,6 +68,8 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<token::RefreshTokens>(),
     JobKind::of::<housekeeping::Prune>(),
     JobKind::of::<housekeeping::BackupCheck>(),
+    JobKind::of::<notifications::DailySummary>(),
+    JobKind::of::<notifications::TellFindings>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),
@@ -98,6 +101,7 @@ mod tests {
             "cancel_order",
             "request_refund",
             "send_notification",
+            "deliver_webhook",
             "handle_payment_callback",
             "handle_refund_callback",
             "handle_supplier_callback",

@@ -9,7 +9,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::housekeeping::KeepDays;
+use crate::notifications::webhooks::PostSettings;
 use crate::notifications::{SubscribeTemplate, Template};
+
+/// A webhook is given up sooner than any call to the outside ([`crate::ledger::TELL_TIME_MAX`]).
+const WEBHOOK_TIMEOUT_S_MAX: u64 = 25;
 
 /// Times are of the shop's clock.
 #[derive(Clone, Debug, Deserialize)]
@@ -90,6 +94,25 @@ pub struct Settings {
     pub mail_from: String,
     /// What stands behind the `@` of a Message-ID.
     pub mail_domain: String,
+    /// Who is told how the day was and what a person must look at, by mail; empty: nobody.
+    pub summary_to: Vec<String>,
+    /// Findings are told by mail no more often than this.
+    pub findings_mail_every_s: u64,
+    /// Findings that one mail lists; how many more there are is told.
+    pub findings_mail_rows_max: usize,
+    /// When a webhook that was not taken is tried again, after the try before; then it is given up. The default gives
+    /// up after about three days.
+    pub webhook_retries_s: Vec<u64>,
+    /// An endpoint that takes nothing for so long is disabled.
+    pub webhook_disable_after_s: u64,
+    /// How long the old secret of an endpoint still signs after it was given a new one.
+    pub webhook_secret_overlap_s: u64,
+    /// Whether webhooks may go to private addresses, and in the clear.
+    pub webhook_private_addresses: bool,
+    /// Wall time that a webhook's receiver has for its answer.
+    pub webhook_timeout_s: u64,
+    /// Requests of one endpoint that one process has on the way at once.
+    pub webhook_at_once: usize,
     /// The id of the consignor's phone for SF, masked: `130****0001` (facts: wechat-mini-program.md 3).
     pub consignor_contact: String,
     /// Bills are asked for from this hour of the next day on, in Beijing (facts: wechat-pay.md 10).
@@ -177,6 +200,25 @@ impl Default for Settings {
             mini_program_state: "formal".to_owned(),
             mail_from: String::new(),
             mail_domain: "shop.example".to_owned(),
+            summary_to: Vec::new(),
+            findings_mail_every_s: HOUR,
+            findings_mail_rows_max: 50,
+            webhook_retries_s: vec![
+                5,
+                5 * MINUTE,
+                30 * MINUTE,
+                2 * HOUR,
+                5 * HOUR,
+                10 * HOUR,
+                14 * HOUR,
+                20 * HOUR,
+                DAY,
+            ],
+            webhook_disable_after_s: 5 * DAY,
+            webhook_secret_overlap_s: DAY,
+            webhook_private_addresses: false,
+            webhook_timeout_s: 15,
+            webhook_at_once: 4,
             consignor_contact: String::new(),
             bill_from_hour: 10,
             bill_creating_retry_s: 30 * MINUTE,
@@ -216,6 +258,15 @@ impl Settings {
             listed + last * u32::try_from(steps).unwrap_or(u32::MAX)
         });
         (next <= Duration::from_secs(self.refund_poll_until_s)).then_some(next)
+    }
+
+    /// What the way to webhooks is made with.
+    pub fn webhook_post(&self) -> PostSettings {
+        PostSettings {
+            timeout: Duration::from_secs(self.webhook_timeout_s.clamp(1, WEBHOOK_TIMEOUT_S_MAX)),
+            at_once: self.webhook_at_once.max(1),
+            private_addresses: self.webhook_private_addresses,
+        }
     }
 
     /// How long to wait before looking for the parcels of an order again that is `age` old: a tenth of its age,

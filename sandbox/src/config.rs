@@ -27,6 +27,8 @@ pub struct Config {
     pub goods: Goods,
     /// Real time for which a call that is not going to be answered is held before its connection is cut.
     pub no_answer: Duration,
+    /// Whether the mail server sends every sender and recipient away once with 450; in a storm it does anyway.
+    pub greylists: bool,
 }
 
 impl Config {
@@ -43,6 +45,7 @@ impl Config {
             pace: Pace::default(),
             goods: Goods::default(),
             no_answer: Duration::from_secs(3),
+            greylists: false,
         }
     }
 }

@@ -19,6 +19,7 @@ mod sealed;
 mod smtp;
 mod times;
 mod truth;
+mod webhooks;
 mod wechat_pay;
 mod wire;
 mod world;
@@ -129,7 +130,11 @@ pub async fn start(config: Config) -> Result<Sandbox> {
 
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
-    servers.spawn(serve(control, control::router(Arc::clone(&world)), stopped.clone()));
+    servers.spawn(serve(
+        control,
+        control::router(Arc::clone(&world)).merge(webhooks::router(Arc::clone(&world))),
+        stopped.clone(),
+    ));
     servers.spawn(serve(haier, haier::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(ylh, ylh::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(

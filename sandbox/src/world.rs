@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) haier: Desk,
     /// Real time for which a call without an answer is held.
     pub(crate) no_answer: Duration,
+    /// The mail server sends strangers away once, also without a storm.
+    pub(crate) greylists: bool,
     inner: Mutex<Inner>,
     /// An agenda has a new first step.
     changed: Lanes<Notify>,
@@ -82,6 +84,7 @@ impl World {
             dial: Dial::new(config.seed, config.faults),
             haier: Desk::new(config.seed, config.goods),
             no_answer: config.no_answer,
+            greylists: config.greylists,
             inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
             changed: Lanes::default(),
         })

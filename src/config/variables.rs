@@ -243,6 +243,13 @@ pub const VARIABLES: &[Variable] = &[
     plain(Mail, "EMAIL_USE_SSL", "false", "TLS from the start"),
     plain(Mail, "EMAIL_HOST_USER", "", "The account, where the server asks for one"),
     secret(Mail, "EMAIL_HOST_PASSWORD", "", "Its password"),
+    plain(
+        Mail,
+        "WINDLASS_SUMMARY_TO",
+        "",
+        "Who is told by mail how the day was and what must be looked at: addresses with commas between",
+    ),
+    plain(Mail, "WINDLASS_TEMPLATES", "", "A folder of the shop's own wording of mail; without it ours"),
 ];
 
 /// The text of `.env.example`.

@@ -95,6 +95,11 @@ pub const METRICS: &[Metric] = &[
         "What is left on a payer account, in fen (1/100 yuan), by sale group and account",
     ),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
+    counter("windlass_webhook_tries_total", "Tries of webhooks: delivered, not_taken, failed, gone"),
+    counter(
+        "windlass_webhook_endpoints_disabled_total",
+        "Webhook endpoints that were disabled by themselves",
+    ),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
     gauge("windlass_outbox_jobs", "Jobs in the ledger's outbox, by state"),
     counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),

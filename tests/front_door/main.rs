@@ -16,3 +16,4 @@ mod many;
 mod operating;
 mod refusing;
 mod schedules;
+mod webhooks;

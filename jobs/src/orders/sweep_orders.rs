@@ -191,8 +191,8 @@ impl<'a> Sweep<'a> {
     }
 
     async fn notifications(&self) -> Result<usize, LedgerError> {
-        let mut still: Vec<(String, String, String, String)> = sqlx::query_as(
-            "SELECT order_no, template, event, channel FROM notifications WHERE state = 'queued' \
+        let mut still: Vec<(String, String, String, String, String)> = sqlx::query_as(
+            "SELECT order_no, template, event, channel, recipient FROM notifications WHERE state = 'queued' \
              AND touched_at < $1 ORDER BY touched_at, order_no LIMIT $2",
         )
         .bind(self.before.micros())
@@ -201,21 +201,22 @@ impl<'a> Sweep<'a> {
         .await?;
         still.sort_unstable();
         let mut tx = self.begin().await?;
-        for (order_no, template, event, channel) in &still {
+        for (order_no, template, event, channel, recipient) in &still {
             sqlx::query(
                 "UPDATE notifications SET touched_at = $1 WHERE order_no = $2 AND template = $3 AND event = $4 \
-                 AND channel = $5",
+                 AND channel = $5 AND recipient = $6",
             )
             .bind(self.now.micros())
             .bind(order_no)
             .bind(template)
             .bind(event)
             .bind(channel)
+            .bind(recipient)
             .execute(tx.conn())
             .await?;
             if let (Some(template), Some(channel)) = (Template::parse(template), Channel::parse(channel)) {
-                let (order_no, event) = (order_no.clone(), event.clone());
-                let step = SendNotification { order_no, template, event, channel };
+                let (order_no, event, recipient) = (order_no.clone(), event.clone(), recipient.clone());
+                let step = SendNotification { order_no, template, event, channel, recipient };
                 let key = step.dedup_key();
                 self.again(&mut tx, &step, &[&key]).await?;
             }

@@ -38,3 +38,4 @@ mod others;
 mod refuse;
 mod storm;
 mod sweep;
+mod webhooks;

@@ -154,7 +154,12 @@ impl Town {
         let body = json!({ "out_trade_no": order.no, "total_fen": order.total_fen,
             "openid": order.customer.openid, "pays_after_s": pays_after_s });
         let url = format!("{}/control/payments", self.ground.addresses.control);
-        let answer = self.http.post(url).json(&body).send().await.expect("the till answers");
+        self.post(&url, &body).await;
+    }
+
+    /// Says something to the sandbox's control port.
+    pub async fn post(&self, url: &str, body: &Value) {
+        let answer = self.http.post(url).json(body).send().await.expect("the sandbox answers");
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
@@ -210,7 +215,7 @@ impl Town {
         }
     }
 
-    async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    pub async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let began = self.ground.clock.wall();
         loop {
             if let Some(found) = look().await {

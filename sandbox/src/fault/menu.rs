@@ -23,7 +23,9 @@ pub(crate) enum Endpoint {
     MiniSend,
     MiniUpload,
     MiniRead,
+    MailRecipient,
     Mail,
+    Webhook,
 }
 
 /// One way in which a call goes wrong.
@@ -85,7 +87,9 @@ impl Endpoint {
             Endpoint::MiniSend => "mini.subscribe_send",
             Endpoint::MiniUpload => "mini.upload_shipping",
             Endpoint::MiniRead => "mini.read",
+            Endpoint::MailRecipient => "mail.recipient",
             Endpoint::Mail => "mail.send",
+            Endpoint::Webhook => "webhook.post",
         }
     }
 
@@ -139,7 +143,9 @@ impl Endpoint {
             Endpoint::MiniRead => {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, Busy, TokenExpired]
             }
+            Endpoint::MailRecipient => &[SLOW, Drop],
             Endpoint::Mail => &[SLOW, Busy, ErrorBefore, Drop],
+            Endpoint::Webhook => &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop],
         }
     }
 }

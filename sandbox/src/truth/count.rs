@@ -82,6 +82,10 @@ fn effects(state: &State) -> Vec<(&'static str, Vec<Had<'_>>)> {
             "mail.send",
             state.mail_ids.iter().map(|(key, told)| had(key, u64::from(told.times), told.doubled)).collect(),
         ),
+        (
+            "webhook.post",
+            state.webhooks.iter().map(|(key, told)| had(key, u64::from(told.times), told.doubled)).collect(),
+        ),
     ]
 }
 

@@ -100,6 +100,11 @@ pub(crate) enum Fact {
     MailTaken {
         mail: Mail,
     },
+    /// Another system of the shop's took a webhook: receiver and webhook-id.
+    WebhookTaken {
+        key: String,
+        content: u64,
+    },
 }
 
 /// One line of a supplier order. The last three are totals, not increments (facts: ylh.md 10).

@@ -27,6 +27,9 @@ pub(crate) struct State {
     messages_seen: HashSet<u64>,
     pub(crate) mail_ids: HashMap<Box<str>, Told>,
     pub(crate) mails: VecDeque<(Timestamp, Mail)>,
+    pub(crate) webhooks: HashMap<Box<str>, Told>,
+    /// What each said when it first came.
+    webhooks_said: HashMap<Box<str>, u64>,
     pub(crate) mini_tokens: MiniTokens,
 }
 
@@ -153,6 +156,10 @@ impl State {
                 told.doubled |= !self.messages_seen.insert(*content);
                 None
             }
+            Fact::WebhookTaken { key, content } => {
+                self.take_webhook(key, *content);
+                None
+            }
             Fact::MailTaken { mail } => {
                 let told = self.mail_ids.entry(mail.message_id.as_str().into()).or_default();
                 told.times += 1;
@@ -164,6 +171,14 @@ impl State {
                 None
             }
         }
+    }
+
+    /// A webhook may come again; under one id it says the same.
+    fn take_webhook(&mut self, key: &str, content: u64) {
+        let first = *self.webhooks_said.entry(key.into()).or_insert(content);
+        let told = self.webhooks.entry(key.into()).or_default();
+        told.times += 1;
+        told.doubled |= first != content;
     }
 
     fn accept_order(&mut self, event: &Event) -> Option<u32> {

@@ -9,5 +9,6 @@ mod journal;
 mod mail;
 mod mini_program;
 mod shop;
+mod webhooks;
 mod wechat_pay;
 mod ylh;
