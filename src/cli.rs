@@ -17,10 +17,12 @@ use crate::telemetry;
 pub mod api;
 mod bench;
 mod check;
+mod effects;
 mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod refunds;
 mod sandbox;
 mod serve;
 pub mod table;
@@ -79,7 +81,20 @@ enum Command {
     /// Looks at jobs, and acts on them.
     #[command(subcommand)]
     Jobs(Jobs),
-    /// Checks that in every queue accepted = the sum of all states.
+    /// Effects on the outside: those in doubt, and what became of them.
+    #[command(subcommand)]
+    Effects(effects::Effects),
+    /// Refunds, and those that are made again.
+    #[command(subcommand)]
+    Refunds(refunds::Refunds),
+    /// Payments in dispute.
+    #[command(subcommand)]
+    Payments(refunds::Payments),
+    /// Shipments that WeChat did not take.
+    #[command(subcommand)]
+    Uploads(refunds::Uploads),
+    /// Checks that in every queue accepted = the sum of all states, and that the business's books hold nothing that
+    /// must never be.
     Audit,
     /// Measures what this installation can do: enqueue, drain, latency.
     Bench(bench::Bench),
@@ -204,6 +219,10 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Effects(effects) => everywhere.say(effects.run(local::reach(config).await?.api()).await?),
+        Command::Refunds(refunds) => everywhere.say(refunds.run(local::reach(config).await?.api()).await?),
+        Command::Payments(payments) => everywhere.say(payments.run(local::reach(config).await?.api()).await?),
+        Command::Uploads(uploads) => everywhere.say(uploads.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -25,7 +25,9 @@ use crate::health::Pulses;
 
 pub mod body;
 pub mod business;
+mod by_hand;
 pub mod caller;
+pub mod effects;
 pub mod enqueue;
 pub mod found;
 pub mod health;
@@ -35,6 +37,7 @@ pub mod listener;
 pub mod metrics;
 pub mod problem;
 pub mod queues;
+pub mod refunds;
 pub mod request;
 
 /// Everything that the door is made of.
@@ -152,7 +155,12 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
-        .route("/v1/effects", get(business::list_effects))
+        .route("/v1/orders/{no}/upload/settle", post(refunds::settle_refused_upload))
+        .route("/v1/payments/{no}/settle", post(refunds::settle_disputed))
+        .route("/v1/refunds", get(refunds::list))
+        .route("/v1/refunds/{no}/replace", post(refunds::replace))
+        .route("/v1/effects", get(effects::list))
+        .route("/v1/effects/{key}/settle", post(effects::settle))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let open = Router::new().route("/livez", get(health::live)).route("/readyz", get(health::ready)).merge(
         if door.tells_metrics {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Template {
     OrderPaid,
     OrderShipped,
+    ReceiptReminder,
     OrderCompleted,
     OrderCancelled,
     OrderRefused,
@@ -18,9 +19,10 @@ pub enum Template {
 }
 
 impl Template {
-    pub const ALL: [Template; 6] = [
+    pub const ALL: [Template; 7] = [
         Self::OrderPaid,
         Self::OrderShipped,
+        Self::ReceiptReminder,
         Self::OrderCompleted,
         Self::OrderCancelled,
         Self::OrderRefused,
@@ -35,6 +37,7 @@ impl Template {
         match self {
             Self::OrderPaid => "order_paid",
             Self::OrderShipped => "order_shipped",
+            Self::ReceiptReminder => "receipt_reminder",
             Self::OrderCompleted => "order_completed",
             Self::OrderCancelled => "order_cancelled",
             Self::OrderRefused => "order_refused",

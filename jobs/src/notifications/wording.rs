@@ -93,6 +93,7 @@ impl Facts {
                 "订单已发货",
                 format!("{} 已发货，单号 {}。", self.part(Part::Carrier), self.part(Part::TrackingNo)),
             ),
+            Template::ReceiptReminder => ("请确认收货", "商品已送达，请您确认收货。".to_owned()),
             Template::OrderCompleted => ("订单已完成", "感谢您的购买。".to_owned()),
             Template::OrderCancelled => ("订单已取消", format!("原因：{}", self.part(Part::Reason))),
             Template::OrderRefused => {

@@ -210,7 +210,7 @@ async fn a_payment_of_another_amount_is_left_to_a_person(engine: Engine) {
     let view =
         town.until_view("SO-7006", "a dispute", |view| view.payment.state.as_str() == "disputed").await;
     assert_eq!(view.order.state, OrderState::Pending);
-    assert!(view.events.iter().any(|event| event.kind == "needs_person"));
+    assert!(view.events.iter().any(|event| event.kind == "finding"));
     assert_eq!(town.tally().await.needs_person, 1);
 }
 
@@ -241,7 +241,7 @@ async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_agai
     }
     for no in ["SO-7302", "SO-7303"] {
         let view = town.view(no).await.expect("there");
-        assert_eq!(view.events.iter().filter(|event| event.kind == "needs_person").count(), 1, "{no}");
+        assert_eq!(view.events.iter().filter(|event| event.kind == "finding").count(), 1, "{no}");
         assert!(view.order.version < 5, "{}: {:#?}", view.order.version, view.events);
     }
     assert_eq!(town.view("SO-7302").await.expect("there").payment.paid_fen, 0, "it is the first order's");

@@ -23,6 +23,7 @@ pub(crate) enum Endpoint {
     MiniSend,
     MiniUpload,
     MiniRead,
+    MiniConfirm,
     Mail,
 }
 
@@ -85,6 +86,7 @@ impl Endpoint {
             Endpoint::MiniSend => "mini.subscribe_send",
             Endpoint::MiniUpload => "mini.upload_shipping",
             Endpoint::MiniRead => "mini.read",
+            Endpoint::MiniConfirm => "mini.confirm_receive",
             Endpoint::Mail => "mail.send",
         }
     }
@@ -138,6 +140,9 @@ impl Endpoint {
             }
             Endpoint::MiniRead => {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, Busy, TokenExpired]
+            }
+            Endpoint::MiniConfirm => {
+                &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Truncated, Html, TokenExpired]
             }
             Endpoint::Mail => &[SLOW, Busy, ErrorBefore, Drop],
         }
