@@ -188,8 +188,13 @@ async fn contradicted(
     known: &crate::orders::RefundRow,
     news: &RefundNews,
 ) -> Result<(), ChangeError> {
-    let came_to_nothing = matches!(known.state, RefundState::Closed | RefundState::Refused);
-    if !(came_to_nothing && matches!(news.state, RefundState::Succeeded | RefundState::Accepted)) {
+    // WeChat's "processing" may come behind the news that it closed the refund: that contradicts nothing.
+    let contradicts = matches!(
+        (known.state, news.state),
+        (RefundState::Closed, RefundState::Succeeded)
+            | (RefundState::Refused, RefundState::Succeeded | RefundState::Accepted)
+    );
+    if !contradicts {
         return Ok(());
     }
     let why =

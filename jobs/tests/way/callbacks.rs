@@ -24,7 +24,7 @@ on_every_engine! {
 }
 
 /// A form as YLH sends it, signed (facts: ylh.md 9).
-fn form(method: &str, stamp: &str, data: &str) -> Vec<u8> {
+pub fn form(method: &str, stamp: &str, data: &str) -> Vec<u8> {
     signed(method, stamp, data, credentials().ylh.callback_secret)
 }
 
@@ -41,14 +41,14 @@ fn signed(method: &str, stamp: &str, data: &str, secret: &str) -> Vec<u8> {
 
 impl Town {
     /// YLH calls; answers whether we took it.
-    async fn ylh_says(&self, body: Vec<u8>) -> bool {
+    pub async fn ylh_says(&self, body: Vec<u8>) -> bool {
         let shop = self.house().shop.clone();
         let answer = self.house().on_runtime(async move { receive_ylh_callback(&shop, &body).await }).await;
         assert_eq!(answer.status, 200);
         answer.body["success"].as_bool().expect("an answer of YLH's form")
     }
 
-    async fn heard(&self, no: &str, callbacks: usize) -> OrderView {
+    pub async fn heard(&self, no: &str, callbacks: usize) -> OrderView {
         self.until_view(no, "having heard the callbacks", |view| {
             view.events.iter().filter(|event| event.kind == "supplier_callback").count() == callbacks
         })
@@ -56,20 +56,20 @@ impl Town {
     }
 
     /// An order that YLH has and says nothing of by itself.
-    async fn placed(&self, no: &str) {
+    pub async fn placed(&self, no: &str) {
         self.order(no, &["FAKE00001", "FAKE00002"], Some(5)).await;
         self.until(no, OrderState::Placed).await;
     }
 }
 
-async fn silent_town(engine: Engine) -> Town {
+pub async fn silent_town(engine: Engine) -> Town {
     let mut plan = Plan::calm();
     plan.pace.confirm = Span::hours(100, 101);
     plan.pace.cancel_answer = Span::hours(100, 101);
     Town::build(engine, plan).await
 }
 
-fn data(no: &str, state: i64, rest: &str) -> String {
+pub fn data(no: &str, state: i64, rest: &str) -> String {
     format!(r#"{{"ExtOrderNo":"SO.{no}","PlatformOrderNo":"{no}-1","State":{state}{rest}}}"#)
 }
 
