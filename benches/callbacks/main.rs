@@ -34,7 +34,9 @@ const APPLY_MAX: Duration = Duration::from_secs(600);
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |default: usize| -> anyhow::Result<usize> {
-        arguments.next().map_or(Ok(default), |text| text.parse().context("CALLBACKS and CONNECTIONS are numbers"))
+        arguments
+            .next()
+            .map_or(Ok(default), |text| text.parse().context("CALLBACKS and CONNECTIONS are numbers"))
     };
     let (callbacks, connections) = (number(CALLBACKS)?, number(CONNECTIONS)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -58,10 +60,7 @@ async fn measure(callbacks: usize, connections: usize) -> anyhow::Result<()> {
     let sent = storm.len();
     let share = sent.div_ceil(connections);
     let began = Instant::now();
-    let senders: Vec<_> = storm
-        .chunks(share)
-        .map(|bodies| tokio::spawn(send(to, bodies.to_vec())))
-        .collect();
+    let senders: Vec<_> = storm.chunks(share).map(|bodies| tokio::spawn(send(to, bodies.to_vec()))).collect();
     let mut answers: Vec<f64> = Vec::new();
     for sender in senders {
         answers.extend(sender.await??);
@@ -73,7 +72,11 @@ async fn measure(callbacks: usize, connections: usize) -> anyhow::Result<()> {
 
     let worst = percentile(&answers, 1.0);
     println!("{sent} callbacks, {} of them repeats, {connections} connections", sent - 2 * orders);
-    println!("answered          {:>10.0}/s, all after {:.2} s", sent as f64 / answered.as_secs_f64(), answered.as_secs_f64());
+    println!(
+        "answered          {:>10.0}/s, all after {:.2} s",
+        sent as f64 / answered.as_secs_f64(),
+        answered.as_secs_f64()
+    );
     println!(
         "answer, ms        p50 {:.1}  p99 {:.1}  worst {worst:.1}",
         percentile(&answers, 0.5),
@@ -106,13 +109,18 @@ fn storm(orders: usize) -> Vec<Arc<[u8]>> {
 
 /// As YLH sends it, signed (facts: ylh.md 9).
 fn form(method: &str, stamp: &str, order_no: &str, state: u8) -> Vec<u8> {
-    let data = format!(r#"{{"ExtOrderNo":"SO.{order_no}","PlatformOrderNo":"{order_no}-1","State":{state},"itemList":[]}}"#);
+    let data = format!(
+        r#"{{"ExtOrderNo":"SO.{order_no}","PlatformOrderNo":"{order_no}-1","State":{state},"itemList":[]}}"#
+    );
     let method = format!("hmm.scm_heorder.{method}");
-    let text = format!("{SECRET}AppKey{APP_KEY}Data{data}Method{method}TimeStamp{stamp}{SECRET}").to_lowercase();
+    let text =
+        format!("{SECRET}AppKey{APP_KEY}Data{data}Method{method}TimeStamp{stamp}{SECRET}").to_lowercase();
     let sign: String = Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02X}")).collect();
     let escape = |text: &str| -> String { text.bytes().map(|byte| format!("%{byte:02X}")).collect() };
-    let fields = [("AppKey", APP_KEY), ("Data", &data), ("Method", &method), ("TimeStamp", stamp), ("Sign", &sign)];
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    let fields =
+        [("AppKey", APP_KEY), ("Data", &data), ("Method", &method), ("TimeStamp", stamp), ("Sign", &sign)];
+    let fields: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
     fields.join("&").into_bytes()
 }
 
@@ -134,7 +142,9 @@ async fn until_applied(ledger: &Ledger, orders: usize) -> anyhow::Result<i64> {
     let began = Instant::now();
     loop {
         let (waiting,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) AS n FROM callbacks WHERE handled_at IS NULL").fetch_one(ledger.reads()).await?;
+            sqlx::query_as("SELECT COUNT(*) AS n FROM callbacks WHERE handled_at IS NULL")
+                .fetch_one(ledger.reads())
+                .await?;
         if waiting == 0 {
             break;
         }

@@ -94,7 +94,9 @@ impl Stand {
     /// The door, the relay and the workers, until `stop`.
     pub fn start(&self, listener: TcpListener, stop: &CancellationToken) {
         let table = Arc::new(JobTable::new(JOBS));
-        tokio::spawn(Relay::new(self.ledger.clone(), self.store.clone(), RelaySettings::default()).run(stop.clone()));
+        tokio::spawn(
+            Relay::new(self.ledger.clone(), self.store.clone(), RelaySettings::default()).run(stop.clone()),
+        );
         let workers = Workers {
             store: self.store.clone() as Arc<dyn Store>,
             clock: self.clock.clone(),

@@ -30,7 +30,12 @@ async fn goods_refused_at_the_door_are_paid_back_in_part_or_as_a_whole(engine: E
     town.order("SO-B002", &["FAKE00001", "PARTREJECT1"], Some(5)).await;
     let whole = town.until("SO-B001", OrderState::Refused).await;
     assert_eq!(back_fen(&whole), whole.order.total_fen);
-    town.until_finding("SO-B001", FindingType::UnsolicitedReturn, FindingState::Resolved).await;
+    // Whether the shop had seen it leave by then is chance, and names the finding; the money ended it.
+    let found = town.findings("SO-B001").await;
+    assert!(
+        !found.is_empty() && found.iter().all(|found| found.state == FindingState::Resolved),
+        "{found:?}"
+    );
     let part = town.until("SO-B002", OrderState::Completed).await;
     assert_eq!(back_fen(&part), 119_999, "one of two pieces");
     town.until_finding("SO-B002", FindingType::UnsolicitedReturn, FindingState::Resolved).await;
@@ -40,11 +45,12 @@ async fn goods_refused_at_the_door_are_paid_back_in_part_or_as_a_whole(engine: E
 
 async fn goods_sent_back_after_completion_are_paid_back_and_the_order_stays_complete(engine: Engine) {
     let mut plan = Plan::calm();
-    plan.pace.send_back = Span::minutes(60, 90);
+    plan.pace.send_back = Span::hours(4, 5);
     let town = Town::build(engine, plan).await;
     town.order("SO-B101", &["FAKE00001", "RETURN001"], Some(5)).await;
     town.order("SO-B102", &["RETURN001"], Some(5)).await;
     for (no, fen) in [("SO-B101", 119_999), ("SO-B102", 119_999)] {
+        town.until(no, OrderState::Completed).await;
         let view = town.until_view(no, "its money back", is_paid_back).await;
         assert_eq!((view.order.state, back_fen(&view)), (OrderState::Completed, fen), "{no}");
     }
