@@ -1,6 +1,6 @@
 //! A shop that stands in one process on files of its own, with orders at the supplier and nobody outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use windlass::front_door::{Access, FrontDoor, Kinds, Limits, serve};
 use windlass_engine::store::Retention;
 use windlass_engine::store::sqlite::SqliteStore;
-use windlass_engine::worker::{LEASE_DEFAULT, WorkerSettings, Workers};
+use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, JobTable, Store};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
@@ -26,7 +26,8 @@ use windlass_sandbox::credentials;
 
 pub const APP_KEY: &str = "bench";
 pub const SECRET: &str = "a secret of the benchmark";
-const SLOTS: usize = 16;
+const SLOTS: u32 = 16;
+const LEASE: Duration = Duration::from_secs(15);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
 
 pub struct Stand {
@@ -43,7 +44,7 @@ pub fn order_no(n: usize) -> String {
 impl Stand {
     pub async fn open(folder: &Path, clock: &Clock) -> anyhow::Result<Self> {
         let ledger = Ledger::open(&format!("sqlite:{}", folder.join("ledger.db").display()), clock).await?;
-        let store = Arc::new(SqliteStore::open(&folder.join("queue.db"), clock.clone())?);
+        let store = Arc::new(SqliteStore::open(folder.join("queue.db"), clock.clone())?);
         let shop = Arc::new(shop(&ledger, clock)?);
         Ok(Self { ledger, store, shop, clock: clock.clone() })
     }
@@ -103,8 +104,8 @@ impl Stand {
             table,
             context: self.shop.clone(),
             settings: WorkerSettings {
-                queues: BTreeMap::from([("ylh".to_owned(), SLOTS)]).into_iter().collect(),
-                lease: LEASE_DEFAULT,
+                queues: vec![("ylh".to_owned(), SLOTS)],
+                lease: LEASE,
                 drain_max: Duration::from_secs(1),
                 retention: Retention {
                     jobs_max: u64::MAX,
