@@ -19,6 +19,7 @@ mod backups;
 mod bench;
 mod check;
 mod findings;
+mod effects;
 mod jobs;
 mod keys;
 mod local;
@@ -28,6 +29,7 @@ mod products;
 mod queues;
 mod prune;
 mod notifications;
+mod refunds;
 mod sandbox;
 mod schedules;
 mod serve;
@@ -107,6 +109,16 @@ enum Command {
     /// Backups: what was taken, and a script's report of one.
     Backups(backups::Backups),
     /// Checks that in every queue accepted = the sum of all states.
+    /// Effects on the outside: those in doubt, and what became of them.
+    Effects(effects::Effects),
+    /// Refunds, and those that are made again.
+    Refunds(refunds::Refunds),
+    /// Payments in dispute.
+    Payments(refunds::Payments),
+    /// Shipments that WeChat did not take.
+    Uploads(refunds::Uploads),
+    /// Checks that in every queue accepted = the sum of all states, and that the business's books hold nothing that
+    /// must never be.
     Audit,
     /// The cases that people look at.
     #[command(subcommand)]
@@ -248,6 +260,10 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Schedules(schedules) => everywhere.say(schedules.run(config).await?),
         Command::Prune(prune) => everywhere.say(prune.run(&config).await?),
         Command::Backups(backups) => everywhere.say(backups.run(&config).await?),
+        Command::Effects(effects) => everywhere.say(effects.run(local::reach(config).await?.api()).await?),
+        Command::Refunds(refunds) => everywhere.say(refunds.run(local::reach(config).await?.api()).await?),
+        Command::Payments(payments) => everywhere.say(payments.run(local::reach(config).await?.api()).await?),
+        Command::Uploads(uploads) => everywhere.say(uploads.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -31,7 +31,9 @@ pub mod actions;
 pub mod backups;
 pub mod body;
 pub mod business;
+mod by_hand;
 pub mod caller;
+pub mod effects;
 pub mod enqueue;
 pub mod findings;
 pub mod events;
@@ -48,6 +50,7 @@ pub mod products;
 pub mod queues;
 pub mod reconciliations;
 pub mod rate;
+pub mod refunds;
 pub mod request;
 pub mod schedules;
 pub mod webhooks;
@@ -186,7 +189,6 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/sync-runs", get(products::runs))
         .route("/v1/sync-runs/{id}", get(products::run))
         .route("/v1/supplier-balances", get(products::balances))
-        .route("/v1/effects", get(business::list_effects))
         .route("/v1/bills", get(bills::list))
         .route("/v1/reconciliations", get(reconciliations::list).post(reconciliations::run))
         .route("/v1/reconciliations/{date}", get(reconciliations::show))
@@ -204,6 +206,12 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/webhooks/{id}/redeliver", post(webhooks::redeliver))
         .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
         .route("/v1/webhooks/{id}/deliveries/{message}", get(webhooks::tries))
+        .route("/v1/orders/{no}/upload/settle", post(refunds::settle_refused_upload))
+        .route("/v1/payments/{no}/settle", post(refunds::settle_disputed))
+        .route("/v1/refunds", get(refunds::list))
+        .route("/v1/refunds/{no}/replace", post(refunds::replace))
+        .route("/v1/effects", get(effects::list))
+        .route("/v1/effects/{key}/settle", post(effects::settle))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let figures = if door.tells_metrics {
         Router::new().route("/metrics", get(metrics::scrape))

@@ -28,6 +28,7 @@ mod error;
 mod known;
 mod list;
 mod record;
+mod settle;
 
 pub use error::EffectError;
 pub use known::Told;
@@ -37,6 +38,7 @@ pub use list::{
 };
 pub use record::EffectState;
 use record::{Begun, Found, Settle};
+pub use settle::{EffectOutcome, settle_effect};
 
 /// Bytes of a recorded answer: what a job needs from it, not a whole document.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -51,6 +53,7 @@ pub enum EffectKind {
     WechatClose,
     WechatRefund,
     UploadShipping,
+    ConfirmReceive,
     SubscribeSend,
     MailSend,
     WebhookPost,
@@ -74,6 +77,7 @@ impl EffectKind {
         Self::WechatClose,
         Self::WechatRefund,
         Self::UploadShipping,
+        Self::ConfirmReceive,
         Self::SubscribeSend,
         Self::MailSend,
         Self::WebhookPost,
@@ -87,6 +91,7 @@ impl EffectKind {
             Self::WechatClose => "wechat.close",
             Self::WechatRefund => "wechat.refund",
             Self::UploadShipping => "mini.upload_shipping",
+            Self::ConfirmReceive => "mini.confirm_receive",
             Self::SubscribeSend => "mini.subscribe_send",
             Self::MailSend => "mail.send",
             Self::WebhookPost => "webhook.post",
@@ -106,7 +111,8 @@ impl EffectKind {
             Self::WebhookPost => Repeat::SameKey,
             // A second upload may use up the payment's one re-ship. facts: mini-program, "Re-shipping".
             Self::UploadShipping => Repeat::AskFirst,
-            Self::SubscribeSend | Self::MailSend => Repeat::Never,
+            // Once for each order, and nothing tells whether the customer was asked. facts: mini-program 5.
+            Self::ConfirmReceive | Self::SubscribeSend | Self::MailSend => Repeat::Never,
         }
     }
 }

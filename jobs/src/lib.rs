@@ -4,6 +4,7 @@
 //! job is one file and one row in [`JOBS`].
 
 pub mod answer;
+pub mod by_hand;
 pub mod callback;
 pub mod diagnostics;
 pub mod effect;
@@ -39,12 +40,16 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::CheckSupply>(),
     JobKind::of::<suppliers::PlaceSupplierOrder>(),
     JobKind::of::<orders::UploadShipping>(),
+    JobKind::of::<orders::AnnounceDelivery>(),
+    JobKind::of::<orders::RemindReceipt>(),
     JobKind::of::<orders::CompleteOrder>(),
     JobKind::of::<notifications::SendNotification>(),
     JobKind::of::<notifications::webhooks::DeliverWebhook>(),
     // Giving one up.
     JobKind::of::<orders::CancelOrder>(),
     JobKind::of::<suppliers::CancelSupplierOrder>(),
+    JobKind::of::<orders::RequestReturn>(),
+    JobKind::of::<orders::RefundOrder>(),
     JobKind::of::<payments::RequestRefund>(),
     JobKind::of::<payments::QueryRefund>(),
     // What the outside tells us.
@@ -99,6 +104,8 @@ mod tests {
         for name in [
             "fulfil_order",
             "cancel_order",
+            "request_return",
+            "refund_order",
             "request_refund",
             "send_notification",
             "deliver_webhook",

@@ -10,7 +10,10 @@ mod query_payment;
 mod query_refund;
 mod refund;
 mod refund_book;
+mod refund_list;
+mod replace_refund;
 mod request_refund;
+mod settle_payment;
 mod take_money;
 mod trade;
 pub mod wechat_pay;
@@ -24,8 +27,14 @@ pub use payment::PaymentState;
 pub use query_payment::QueryPayment;
 pub use query_refund::QueryRefund;
 pub(crate) use query_refund::refund_news;
-pub use refund::RefundState;
-pub(crate) use refund_book::{RefundNews, record_refund, refunds_are_known, reserve_refund};
+pub use refund::{RefundOrigin, RefundState};
+pub use refund_book::REFUNDS_MAX;
+pub(crate) use refund_book::{
+    NewRefund, RESOLVED_BY, RefundNews, paid_units, record_refund, refunds_are_known, reserve_refund,
+};
+pub use refund_list::{REFUND_ROWS_MAX, RefundPage, refunds};
+pub use replace_refund::replace_refund;
 pub use request_refund::RequestRefund;
+pub use settle_payment::{Decision, settle_payment};
 pub(crate) use take_money::take_money;
 pub(crate) use trade::{Trade, ask_trade, query_trade};

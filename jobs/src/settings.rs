@@ -14,6 +14,15 @@ use crate::notifications::{SubscribeTemplate, Template};
 
 /// A webhook is given up sooner than any call to the outside ([`crate::ledger::TELL_TIME_MAX`]).
 const WEBHOOK_TIMEOUT_S_MAX: u64 = 25;
+/// What the shop does with money that comes for an order which was given up because nobody had paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatePayment {
+    /// It goes back.
+    Refund,
+    /// The order goes on as if it had been paid in time.
+    Revive,
+}
 
 /// Times are of the shop's clock.
 #[derive(Clone, Debug, Deserialize)]
@@ -70,12 +79,23 @@ pub struct Settings {
     pub track_confirmed_max: usize,
     /// Delivered for so long, an order is complete.
     pub complete_after_s: u64,
+    /// What becomes of an order that is paid after it was given up as unpaid.
+    pub late_payment: LatePayment,
+    /// A callback whose order nobody handed in for so long is left to a person.
+    pub unknown_order_after_s: u64,
+    /// Delivered for so long and not complete, the customer is reminded to confirm receipt; 0: never. Orders that are
+    /// complete before that are not reminded of.
+    pub remind_receipt_after_s: u64,
+    /// Whether WeChat is told that the goods arrived, so that it asks the customer to confirm receipt.
+    pub announce_deliveries: bool,
     /// Two refunds of one order are at least so far apart (facts: wechat-pay.md 8).
     pub refund_gap_s: u64,
     /// When a refund is asked for after it was requested; the last step repeats (facts: commerce-states.md 5).
     pub refund_polls_s: Vec<u64>,
-    /// A refund is asked for no longer than this.
+    /// A refund is asked for no longer than this; then a person is told, and it is asked for by the sweep alone.
     pub refund_poll_until_s: u64,
+    /// How often an abnormal refund is asked for: a person settles it at WeChat, which tells nobody.
+    pub abnormal_refund_every_s: u64,
     /// WeChat may not know a payment for so long after it was made (facts: mini-program 6, 10060001).
     pub upload_unknown_payment_s: u64,
     /// Something that wants a next step and was not touched for so long gets its job again.
@@ -188,9 +208,14 @@ impl Default for Settings {
             track_shipped_max: 200,
             track_confirmed_max: 1_000,
             complete_after_s: 10 * DAY,
+            late_payment: LatePayment::Refund,
+            unknown_order_after_s: HOUR,
+            remind_receipt_after_s: 7 * DAY,
+            announce_deliveries: true,
             refund_gap_s: MINUTE,
             refund_polls_s: vec![60, 60, 60, 60, 60, 300, 600, 1_200, 1_800, 3_600],
             refund_poll_until_s: 7 * DAY,
+            abnormal_refund_every_s: 6 * HOUR,
             upload_unknown_payment_s: 10 * MINUTE,
             sweep_after_s: 30 * MINUTE,
             sweep_rows_max: 500,

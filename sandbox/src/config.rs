@@ -67,6 +67,8 @@ pub struct Pace {
     pub ship: Span,
     /// From shipping to delivery.
     pub deliver: Span,
+    /// From delivery to the return of what the customer sends back without asking.
+    pub send_back: Span,
     /// From asking for a cancellation to its answer.
     pub cancel_answer: Span,
     /// From a refund's acceptance to its end.
@@ -85,6 +87,7 @@ impl Default for Pace {
             confirm: Span::minutes(1, 5),
             ship: Span::hours(1, 3),
             deliver: Span::hours(4, 10),
+            send_back: Span::hours(20, 60),
             cancel_answer: Span::minutes(1, 10),
             refund: Span::minutes(1, 5),
             late_callback: Span::minutes(10, 60),

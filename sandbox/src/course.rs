@@ -158,7 +158,12 @@ impl Course {
 /// What a step makes of the state, if it is still wanted.
 fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact> {
     match step.kind {
-        StepKind::Decide | StepKind::Ship | StepKind::Deliver | StepKind::AnswerCancel => {
+        StepKind::Decide
+        | StepKind::Ship
+        | StepKind::RunOut
+        | StepKind::Deliver
+        | StepKind::SendBack
+        | StepKind::AnswerCancel => {
             let order = state.orders.at(step.no)?;
             let so_id = order.so_id.to_string();
             match (step.kind, order.stage) {
@@ -167,6 +172,12 @@ fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact>
                     None => Fact::OrderConfirmed { so_id },
                 }),
                 (StepKind::Ship, Stage::Confirmed) => Some(Fact::OrderShipped { so_id }),
+                (StepKind::RunOut, Stage::Confirmed) if order.out_of_stock_at.is_none() => {
+                    Some(Fact::OrderOutOfStock { so_id, reason: "仓库缺货".to_owned() })
+                }
+                (StepKind::SendBack, Stage::Delivered) if !order.sent_back => {
+                    ylh::sent_back(order).map(|outcome| Fact::CancelAnswered { so_id, outcome })
+                }
                 (StepKind::Deliver, Stage::Shipped) => Some(match ylh::at_the_door(order) {
                     Some(outcome) => Fact::CancelAnswered { so_id, outcome },
                     None => Fact::OrderDelivered { so_id },

@@ -253,11 +253,12 @@ fn listed(page: &Value) -> String {
     listed
 }
 
-fn text<'a>(json: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(json: &'a Value, key: &str) -> &'a str {
     json.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `windlass audit`: whether accepted = the sum of all states, in every queue.
+/// `windlass audit`: whether accepted = the sum of all states, in every queue, and the books of the business hold
+/// nothing that must never be.
 pub async fn audit(api: &Api) -> anyhow::Result<Said> {
     let json = api.get("/v1/audit", &[]).await?;
     let columns =

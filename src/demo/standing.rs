@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_jobs::orders::Tally;
+use windlass_jobs::orders::{Tally, Violation};
 use windlass_jobs::outbox::OutboxCounts;
 use windlass_sandbox::Truth;
 
@@ -58,7 +58,7 @@ impl Desks {
         Ok(Queues { dead: jobs("dead")?, run: jobs("completed")? + jobs("pruned")? })
     }
 
-    /// What the carrier's own audit finds, in words; empty: nothing.
+    /// What the audits of carrier and business find, in words; empty: nothing.
     ///
     /// # Errors
     /// When the front door does not answer.
@@ -66,7 +66,10 @@ impl Desks {
         let audit = self.shop.get("/v1/audit", &[]).await?;
         let queues: Vec<Value> = part(&audit, "/queues")?;
         let out = queues.iter().filter(|queue| queue["balanced"] != true);
-        Ok(out.map(|queue| format!("the books of a queue do not balance: {queue}")).collect())
+        let violations: Vec<Violation> = part(&audit, "/violations")?;
+        let unbalanced = out.map(|queue| format!("the books of a queue do not balance: {queue}"));
+        let broken = violations.iter().map(|Violation { rule, about }| format!("{about} breaks: {rule}"));
+        Ok(unbalanced.chain(broken).collect())
     }
 }
 

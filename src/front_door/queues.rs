@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Counts, QueueAudit, QueueStats, WorkerBeat};
+use windlass_jobs::orders::invariants;
 
 use super::body::{Fields, Named, must_be_json, read};
 use super::caller::Caller;
@@ -87,11 +88,14 @@ pub async fn stats(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     })))
 }
 
-/// `GET /v1/audit`: whether the books balance, as kept and as counted anew.
+/// `GET /v1/audit`: whether the books balance, as kept and as counted anew, and whether those of the business hold
+/// what must never be.
 pub async fn audit(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     let queues = door.store.audit().await?;
+    let violations = invariants(&door.ledger).await?;
     let told: Vec<_> = queues.iter().map(audited).collect();
-    Ok(Json(json!({ "balanced": queues.iter().all(QueueAudit::balanced), "queues": told })))
+    let balanced = violations.is_empty() && queues.iter().all(QueueAudit::balanced);
+    Ok(Json(json!({ "balanced": balanced, "queues": told, "violations": violations })))
 }
 
 fn audited(queue: &QueueAudit) -> Value {

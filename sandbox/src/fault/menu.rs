@@ -24,6 +24,7 @@ pub(crate) enum Endpoint {
     MiniUpload,
     MiniRead,
     MailRecipient,
+    MiniConfirm,
     Mail,
     Webhook,
 }
@@ -88,6 +89,7 @@ impl Endpoint {
             Endpoint::MiniUpload => "mini.upload_shipping",
             Endpoint::MiniRead => "mini.read",
             Endpoint::MailRecipient => "mail.recipient",
+            Endpoint::MiniConfirm => "mini.confirm_receive",
             Endpoint::Mail => "mail.send",
             Endpoint::Webhook => "webhook.post",
         }
@@ -144,6 +146,9 @@ impl Endpoint {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, Busy, TokenExpired]
             }
             Endpoint::MailRecipient => &[SLOW, Drop],
+            Endpoint::MiniConfirm => {
+                &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Truncated, Html, TokenExpired]
+            }
             Endpoint::Mail => &[SLOW, Busy, ErrorBefore, Drop],
             Endpoint::Webhook => &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop],
         }

@@ -68,6 +68,14 @@ fn effects(state: &State) -> Vec<(&'static str, Vec<Had<'_>>)> {
                 .collect(),
         ),
         (
+            "mini.confirm_receive",
+            payments
+                .clone()
+                .filter(|p| p.receipts_asked > 0)
+                .map(|p| had(&p.out_trade_no, u64::from(p.receipts_asked), p.receipts_asked > 1))
+                .collect(),
+        ),
+        (
             "mini.upload_shipping",
             payments
                 .filter_map(|p| Some((p, p.shipping.as_ref()?.finished_count)))

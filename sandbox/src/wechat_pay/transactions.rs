@@ -68,6 +68,8 @@ pub(super) fn transaction(payment: &Payment) -> Value {
         ("SUCCESS", "支付成功")
     } else if payment.closed_at.is_some() {
         ("CLOSED", "订单已关闭")
+    } else if payment.openid.contains("ODDSTATE") {
+        ("HELD", "未知状态")
     } else {
         ("NOTPAY", "订单未支付")
     };

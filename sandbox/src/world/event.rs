@@ -32,10 +32,16 @@ pub(crate) enum Fact {
     OrderDelivered {
         so_id: String,
     },
+    /// A confirmed order turned out not to be in stock.
+    OrderOutOfStock {
+        so_id: String,
+        reason: String,
+    },
     CancelAsked {
         so_id: String,
     },
-    /// The supplier's answer to a cancellation, or a rejection at the door that nobody asked for.
+    /// The supplier's answer to a cancellation, or goods that came back although nobody asked: refused at the door, or
+    /// sent back later.
     CancelAnswered {
         so_id: String,
         outcome: CancelOutcome,
@@ -92,6 +98,10 @@ pub(crate) enum Fact {
     ShippingUploaded {
         out_trade_no: String,
         upload: Upload,
+    },
+    /// The customer was asked to confirm receipt.
+    ReceiptAsked {
+        out_trade_no: String,
     },
     MessageSent {
         key: String,

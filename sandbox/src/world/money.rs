@@ -25,6 +25,8 @@ pub(crate) struct Payment {
     pub(crate) refunds: u16,
     pub(crate) last_refund_at: Option<Timestamp>,
     pub(crate) shipping: Option<Box<Shipping>>,
+    /// How often the customer was asked to confirm receipt: once is all there is.
+    pub(crate) receipts_asked: u8,
 }
 
 impl Payment {
@@ -46,6 +48,7 @@ impl Payment {
                     notice.tried(Sender::Pay, at, *taken);
                 }
             }
+            Fact::ReceiptAsked { .. } => self.receipts_asked = self.receipts_asked.saturating_add(1),
             Fact::ShippingUploaded { upload, .. } => {
                 self.shipping.get_or_insert_default().take(upload);
             }

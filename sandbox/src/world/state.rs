@@ -119,6 +119,7 @@ impl State {
             Fact::OrderAccepted { .. } => self.accept_order(event).map(Row::Order),
             fact @ (Fact::OrderConfirmed { so_id }
             | Fact::OrderRefused { so_id, .. }
+            | Fact::OrderOutOfStock { so_id, .. }
             | Fact::OrderShipped { so_id }
             | Fact::OrderDelivered { so_id }
             | Fact::CancelAsked { so_id }
@@ -132,6 +133,7 @@ impl State {
             fact @ (Fact::PaymentMade { out_trade_no }
             | Fact::PaymentClosed { out_trade_no }
             | Fact::PaymentNoticeTried { out_trade_no, .. }
+            | Fact::ReceiptAsked { out_trade_no }
             | Fact::ShippingUploaded { out_trade_no, .. }) => {
                 let payment = self.payments.get_mut(out_trade_no)?;
                 payment.apply(at, fact);
@@ -196,6 +198,8 @@ impl State {
                 stage: Stage::Accepted,
                 accepted_at: event.at,
                 confirmed_at: None,
+                out_of_stock_at: None,
+                sent_back: false,
                 shipped_at: None,
                 delivered_at: None,
                 cancel_asked_at: None,
@@ -231,6 +235,7 @@ impl State {
                 refunds: 0,
                 last_refund_at: None,
                 shipping: None,
+                receipts_asked: 0,
             },
         )
     }

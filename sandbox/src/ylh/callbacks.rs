@@ -17,6 +17,7 @@ pub(crate) fn form(order: &SupplierOrder, owed: &OrderNotice, fault: Option<Faul
     let method = match owed.about {
         About::Confirmed | About::Refused(_) => "hmm.scm_heorder.confirm",
         About::Cancel(_) => "hmm.scm_heorder.cancel",
+        About::OutOfStock(_) => "hmm.scm_heorder.oostock",
     };
     let data = data(order, owed, fault == Some(Fault::OddSpelling)).to_string();
     let stamp = times::packed(owed.made_at);
@@ -35,6 +36,7 @@ fn data(order: &SupplierOrder, owed: &OrderNotice, oddly: bool) -> Value {
     let (state, reason) = match &owed.about {
         About::Confirmed => (1, ""),
         About::Refused(reason) => (0, reason.as_ref()),
+        About::OutOfStock(reason) => (1, reason.as_ref()),
         About::Cancel(outcome) => (state_of(outcome), outcome.reason.as_ref()),
     };
     let mut data = json!({"PlatformOrderNo": order.so_id});
