@@ -8,6 +8,7 @@ use windlass_engine::Clock;
 
 use crate::draw::Span;
 use crate::fault::Faults;
+use crate::plants::Plant;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,6 +23,8 @@ pub struct Config {
     pub base_port: Option<u16>,
     pub callbacks: Callbacks,
     pub pace: Pace,
+    /// Differences that the bills will have; those that a journal knows of already are not planted again.
+    pub plants: Vec<Plant>,
     /// Real time for which a call that is not going to be answered is held before its connection is cut.
     pub no_answer: Duration,
 }
@@ -38,6 +41,7 @@ impl Config {
             base_port: None,
             callbacks: Callbacks::default(),
             pace: Pace::default(),
+            plants: Vec::new(),
             no_answer: Duration::from_secs(3),
         }
     }
@@ -51,7 +55,7 @@ pub struct Callbacks {
     pub wechat_refund: Option<String>,
 }
 
-/// How long things take out there, in the shop's time.
+/// How long things take out there, in the shop's time, and how refunds go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// From a supplier order's acceptance to its confirmation or refusal.
@@ -64,6 +68,7 @@ pub struct Pace {
     pub cancel_answer: Span,
     /// From a refund's acceptance to its end.
     pub refund: Span,
+    pub refunds: RefundFates,
     /// How much later than usual a callback is that a fault makes late.
     pub late_callback: Span,
     /// How long an access token of Haier, YLH and the mini-program lives.
@@ -80,10 +85,40 @@ impl Default for Pace {
             deliver: Span::hours(4, 10),
             cancel_answer: Span::minutes(1, 10),
             refund: Span::minutes(1, 5),
+            refunds: RefundFates::default(),
             late_callback: Span::minutes(10, 60),
             haier_token: Duration::from_secs(3600),
             ylh_token: Duration::from_secs(7200),
             mini_token: Duration::from_secs(7200),
+        }
+    }
+}
+
+/// How many refunds of a thousand go in another way than well; which ones follows from the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundFates {
+    /// The payer's card is dead or frozen.
+    pub abnormal_per_mille: u16,
+    /// The money goes back to the merchant.
+    pub closed_per_mille: u16,
+    /// Goes to a bank card, and takes as long as `slow`.
+    pub slow_per_mille: u16,
+    pub slow: Span,
+    /// Refused with `NOT_ENOUGH` for as long as `short`, counted from the first time it was asked for.
+    pub short_per_mille: u16,
+    pub short: Span,
+}
+
+impl Default for RefundFates {
+    /// All go well.
+    fn default() -> Self {
+        Self {
+            abnormal_per_mille: 0,
+            closed_per_mille: 0,
+            slow_per_mille: 0,
+            slow: Span::hours(24, 72),
+            short_per_mille: 0,
+            short: Span::minutes(2, 30),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! down before, and what is still to happen (payments, shipments, callbacks) follows from what is written.
 
 mod answer;
+mod bills;
 mod config;
 mod control;
 mod course;
@@ -15,6 +16,7 @@ mod fault;
 mod haier;
 mod journal;
 mod mini_program;
+mod plants;
 mod sealed;
 mod smtp;
 mod times;
@@ -24,7 +26,8 @@ mod wire;
 mod world;
 mod ylh;
 
-pub use self::config::{Callbacks, Config, Pace};
+pub use self::bills::{Day, NoDay};
+pub use self::config::{Callbacks, Config, Pace, RefundFates};
 pub use self::credentials::{
     Credentials, HaierCredentials, MiniProgramCredentials, SmtpCredentials, Template, TemplateField,
     WechatPayCredentials, YlhCredentials, credentials,
@@ -32,8 +35,9 @@ pub use self::credentials::{
 pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
 pub use self::journal::journal_ends_at;
+pub use self::plants::{Bill, Plant, PlantKind};
 pub use self::truth::{
-    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
+    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth, PlantTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
 };
 

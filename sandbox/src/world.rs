@@ -29,6 +29,7 @@ use crate::config::{Callbacks, Config, Pace};
 use crate::draw::draw;
 use crate::fault::Dial;
 use crate::journal::Journal;
+use crate::plants;
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -73,7 +74,7 @@ impl World {
         state.dues(config.seed, &config.pace, |at, step| {
             agendas.of_mut(step.lane()).add(at, step);
         });
-        Ok(Self {
+        let world = Self {
             clock: config.clock.clone(),
             seed: config.seed,
             pace: config.pace,
@@ -81,7 +82,11 @@ impl World {
             no_answer: config.no_answer,
             inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
             changed: Lanes::default(),
-        })
+        };
+        world
+            .act(|scene| plants::ask(scene, &config.plants))
+            .map_err(|refusal| anyhow::anyhow!("the plants cannot be planted: {refusal}"))?;
+        Ok(world)
     }
 
     /// Looks at the world and changes it in one piece.
