@@ -8,8 +8,8 @@ impl Plant {
     pub const PLAN_DAYS_MIN: u32 = 4;
 
     /// One plant of every kind that is a difference, and one that is none, over the bills of `days` days from `first`
-    /// on. What takes three days more to be sure of is in the first bill; what spoils a whole file, and could hide the
-    /// others, in the last two.
+    /// on. What takes three days more to be sure of is in the first bill. What spoils a whole file is on days of its own:
+    /// a statement that is missing for two days on the second, a wrong summary and a wrong hash on the last.
     ///
     /// # Panics
     /// With fewer than [`Self::PLAN_DAYS_MIN`] days: callers check first.
@@ -21,10 +21,10 @@ impl Plant {
         };
         [
             on(0, &[Short, MissingRefund, Long, Amount, DuplicatePay, Fee, CrossMidnight]),
-            on(1, &[Status, LatePay, ExtraRefund, FundMismatch, BrokenBalance, BadRow, DuplicateRow]),
-            on(days - 2, &[SummaryMismatch]),
-            vec![Plant::new(HashMismatch, first.plus(days - 2)).in_funds()],
-            on(days - 1, &[NoStatement]),
+            on(1, &[NoStatement]),
+            on(2, &[Status, LatePay, ExtraRefund, FundMismatch, BrokenBalance, BadRow, DuplicateRow]),
+            on(days - 1, &[SummaryMismatch]),
+            vec![Plant::new(HashMismatch, first.plus(days - 1)).in_funds()],
         ]
         .concat()
     }
