@@ -7,6 +7,7 @@ pub mod answer;
 pub mod callback;
 pub mod diagnostics;
 pub mod effect;
+pub mod findings;
 pub mod ledger;
 pub mod mini_program;
 pub mod money;

@@ -12,6 +12,7 @@ use windlass_engine::gate::HoldReason;
 use windlass_engine::store::QueueStats;
 use windlass_engine::{Clock, State, Store};
 use windlass_jobs::effect::effects_in_doubt;
+use windlass_jobs::findings::findings_open_by_type;
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::OutboxCounts;
 
@@ -59,6 +60,11 @@ pub async fn refresh(store: &dyn Store, ledger: &Ledger, clock: &Clock) {
     }
     if let Ok(in_doubt) = effects_in_doubt(ledger).await {
         metrics::gauge!("windlass_effects_in_doubt").set(in_doubt as f64);
+    }
+    if let Ok(by_type) = findings_open_by_type(ledger).await {
+        for (kind, open) in by_type {
+            metrics::gauge!("windlass_findings_open", "type" => kind.as_str()).set(open as f64);
+        }
     }
     if let Ok(OutboxCounts { waiting, handed_over, dead, refused }) = ledger.outbox_counts().await {
         let states =

@@ -58,6 +58,8 @@ pub const METRICS: &[Metric] = &[
     // The business.
     counter("windlass_effects_total", "Effects on the outside, by outcome"),
     gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),
+    gauge("windlass_findings_open", "Cases that wait for a person, by type"),
+    counter("windlass_findings_raised_total", "Cases that were raised, by type"),
     counter("windlass_order_moves_total", "Orders that moved to a state"),
     counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
     counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),

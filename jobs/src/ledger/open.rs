@@ -14,12 +14,13 @@ mod sqlite;
 
 /// The schema, step by step: a test holds the list against the folder. What was added between two steps that a
 /// ledger already has is run all the same.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "platform", include_str!("../../../migrations/0001_platform.sql")),
     (2, "identity", include_str!("../../../migrations/0002_identity.sql")),
     (3, "api_keys", include_str!("../../../migrations/0003_api_keys.sql")),
     (4, "outbox_payload", include_str!("../../../migrations/0004_outbox_payload.sql")),
     (10, "orders", include_str!("../../../migrations/0010_orders.sql")),
+    (11, "findings", include_str!("../../../migrations/0011_findings.sql")),
 ];
 
 /// The last step.

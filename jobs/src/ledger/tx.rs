@@ -7,6 +7,7 @@ use windlass_engine::{JobId, NewJob};
 
 use super::Ledger;
 use super::error::LedgerError;
+use crate::findings::FindingType;
 use crate::outbox::Put;
 use crate::outbox::put::put;
 
@@ -19,11 +20,13 @@ pub struct Tx {
     ledger: Ledger,
     job: Option<JobId>,
     has_put: bool,
+    /// Counted once it is so.
+    raised: Vec<FindingType>,
 }
 
 impl Tx {
     pub(super) fn new(inner: Transaction<'static, Any>, ledger: Ledger) -> Self {
-        Self { inner, ledger, job: None, has_put: false }
+        Self { inner, ledger, job: None, has_put: false, raised: Vec::new() }
     }
 
     /// The connection, for the statements of the business.
@@ -105,10 +108,17 @@ impl Tx {
     /// Makes everything so. On an error nothing is.
     pub async fn commit(self) -> Result<(), LedgerError> {
         self.inner.commit().await?;
+        for kind in self.raised {
+            metrics::counter!("windlass_findings_raised_total", "type" => kind.as_str()).increment(1);
+        }
         if self.has_put {
             self.ledger.wake().notify_one();
         }
         Ok(())
+    }
+
+    pub(crate) fn raised(&mut self, kind: FindingType) {
+        self.raised.push(kind);
     }
 
     /// Sorts by the order of writing within this process; the random tail tells processes apart.

@@ -33,6 +33,8 @@ mod effect_branches;
 #[cfg(test)]
 mod effect_once;
 #[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod job;
 #[cfg(test)]
 mod open;
