@@ -12,7 +12,7 @@ mod kind;
 mod plan;
 
 pub(crate) use self::ask::{Refusal, ask};
-pub(crate) use self::choose::settle;
+pub(crate) use self::choose::{is_refused_wrongly, settle};
 pub(crate) use self::kept::{Mark, Planted, Plants};
 pub use self::kind::{Bill, PlantKind};
 

@@ -175,7 +175,6 @@ impl<'a> Row<'a> {
                     self.fee_fen = fee_fen(self.fen);
                 }
                 PlantKind::Fee => self.fee_fen += FEE_OFF_FEN,
-                PlantKind::Status => self.state = "REVOKED",
                 PlantKind::FundMismatch => self.without_income = true,
                 PlantKind::BrokenBalance => self.jump_fen = BALANCE_OFF_FEN,
                 PlantKind::DuplicateRow => self.twice = true,

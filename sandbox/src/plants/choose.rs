@@ -38,6 +38,40 @@ pub(crate) fn settle(scene: &mut Scene<'_>, seed: u64, day: Day) -> Result<(), U
     scene.record(Fact::DayClosed { day })
 }
 
+/// Whether this refund is refused although the bills will have it; it is the first one that is asked for on the day of
+/// such a plant. Notes the plant's place.
+pub(crate) fn is_refused_wrongly(
+    scene: &mut Scene<'_>,
+    payment: u32,
+    out_refund_no: &str,
+    fen: i64,
+) -> Result<bool, Unrecorded> {
+    let (state, now) = (scene.state(), scene.now());
+    if state.plants.has_refused(out_refund_no) {
+        return Ok(true);
+    }
+    let day = Day::of(now);
+    let waiting = state.plants.waiting_for(day).into_iter().find(|(_, plant)| {
+        plant.kind.place() == Place::Asking && plant.on.as_deref().is_none_or(|on| on == out_refund_no)
+    });
+    let is_inside = now >= day.start() + NEAR_MIDNIGHT && now + NEAR_MIDNIGHT < day.end();
+    let Some((nth, _)) = waiting.filter(|_| is_inside) else { return Ok(false) };
+    let mark = Mark::OtherRefund {
+        no: payment,
+        out_refund_no: out_refund_no.to_owned(),
+        refund_id: refund_id(day, nth),
+        made_at: now,
+        fen,
+    };
+    scene.record(Fact::Planted { nth, day, mark })?;
+    Ok(true)
+}
+
+/// WeChat's number of a refund that no register holds.
+fn refund_id(day: Day, nth: u32) -> String {
+    format!("5030000000{}{:011}", day.digits(), OTHERS_FROM + u64::from(nth))
+}
+
 struct Choice<'a> {
     state: &'a State,
     seed: u64,
@@ -51,6 +85,8 @@ impl Choice<'_> {
             // Of one file, and of no other day's.
             Place::File => (plant.day == self.day).then_some(Mark::File),
             Place::Row => Some(self.row(plant.kind)),
+            // Not when the bill is made, but when it is asked for.
+            Place::Asking => None,
             Place::Refund => Some(Mark::Refund { no: self.refund(plant)?.no }),
             Place::Payment => self.of_payment(plant),
         }
@@ -94,11 +130,7 @@ impl Choice<'_> {
             PlantKind::ExtraRefund => Mark::OtherRefund {
                 no,
                 out_refund_no: format!("PLATFORM-{}-{:03}", self.day.digits(), self.nth + 1),
-                refund_id: format!(
-                    "5030000000{}{:011}",
-                    self.day.digits(),
-                    OTHERS_FROM + u64::from(self.nth)
-                ),
+                refund_id: refund_id(self.day, self.nth),
                 made_at: self.on_the_day(payment.paid_at? + Duration::from_secs(3_600)),
                 fen: OTHER_REFUND_FEN.min(payment.total_fen),
             },

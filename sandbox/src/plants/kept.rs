@@ -144,9 +144,19 @@ impl Plants {
             .filter(move |(_, p)| p.day == day)
     }
 
-    /// The payment or refund that the shop did not make, by WeChat's number or its own.
+    /// A refund that was refused wrongly.
+    pub(crate) fn has_refused(&self, out_refund_no: &str) -> bool {
+        self.planted.iter().any(|planted| {
+            planted.kind() == PlantKind::Status
+                && matches!(&planted.mark, Mark::OtherRefund { out_refund_no: theirs, .. } if theirs == out_refund_no)
+        })
+    }
+
+    /// The payment or refund that the shop knows nothing of, by WeChat's number or its own; not before the bills tell of
+    /// it.
     pub(crate) fn other(&self, number: &str) -> Option<&Mark> {
-        self.planted.iter().map(|planted| &planted.mark).find(|mark| match mark {
+        let told = self.planted.iter().filter(|planted| self.is_closed(planted.day));
+        told.map(|planted| &planted.mark).find(|mark| match mark {
             Mark::OtherPayment { transaction_id, .. } => transaction_id == number,
             Mark::OtherRefund { out_refund_no, .. } => out_refund_no == number,
             _ => false,

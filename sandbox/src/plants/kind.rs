@@ -21,7 +21,7 @@ pub enum PlantKind {
     Short,
     /// A payment of which the bills tell another amount.
     Amount,
-    /// A payment that the bill calls revoked.
+    /// A refund that was refused when the shop asked for it, and that the bills have all the same.
     Status,
     /// A second transaction for one `out_trade_no`.
     DuplicatePay,
@@ -71,6 +71,8 @@ pub enum PlantKind {
 pub(crate) enum Place {
     Payment,
     Refund,
+    /// The next refund that the shop asks for.
+    Asking,
     /// A row of its own.
     Row,
     File,
@@ -140,7 +142,6 @@ impl PlantKind {
         match self {
             Self::Short
             | Self::Amount
-            | Self::Status
             | Self::DuplicatePay
             | Self::LatePay
             | Self::ExtraRefund
@@ -150,6 +151,7 @@ impl PlantKind {
             | Self::DuplicateRow
             | Self::CrossMidnight => Place::Payment,
             Self::MissingRefund => Place::Refund,
+            Self::Status => Place::Asking,
             Self::Long | Self::BadRow | Self::ForeignMerchant => Place::Row,
             Self::SummaryMismatch
             | Self::HashMismatch

@@ -16,7 +16,7 @@ use crate::answer::{On, Refused};
 use crate::config::Pace;
 use crate::draw::draw;
 use crate::fault::Endpoint;
-use crate::plants::Mark;
+use crate::plants::{Mark, is_refused_wrongly};
 use crate::times;
 use crate::world::event::{Fact, RefundStatus};
 use crate::world::money::{Payment, Refund};
@@ -140,6 +140,7 @@ fn parameter(name: &str) -> Reply {
 fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
     let invalid = |message: &str| Reply::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
     let payment = scene.state().payments.get(&wanted.out_trade_no).expect("reading found this payment");
+    let no = payment.no;
     if let Some(before) = scene.state().refunds.get(&wanted.out_refund_no) {
         let is_same = before.out_trade_no.as_ref() == wanted.out_trade_no
             && (before.refund_fen, before.total_fen) == (wanted.refund_fen, wanted.total_fen);
@@ -162,6 +163,9 @@ fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply
     }
     if is_short(world, scene, &wanted.out_refund_no)? {
         return Ok(super::refusal(Refused::NotEnough));
+    }
+    if is_refused_wrongly(scene, no, &wanted.out_refund_no, wanted.refund_fen)? {
+        return Ok(Reply::error(StatusCode::FORBIDDEN, "USER_ACCOUNT_ABNORMAL", "用户帐号注销"));
     }
     scene.record(Fact::RefundAccepted {
         out_refund_no: wanted.out_refund_no.clone(),

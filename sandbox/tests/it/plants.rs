@@ -85,12 +85,10 @@ async fn a_short_payment_is_in_no_bill() {
 }
 
 #[tokio::test]
-async fn amounts_fees_and_states_are_changed_in_one_row() {
-    for (kind, column, told) in [
-        (PlantKind::Amount, "订单金额", "201.00"),
-        (PlantKind::Fee, "手续费", "1.25000"),
-        (PlantKind::Status, "交易状态", "REVOKED"),
-    ] {
+async fn amounts_and_fees_are_changed_in_one_row() {
+    for (kind, column, told) in
+        [(PlantKind::Amount, "订单金额", "201.00"), (PlantKind::Fee, "手续费", "1.25000")]
+    {
         let shop = a_day(vec![plant(kind).on("T10002")]).await;
         let (trade, fund) = bills(&shop).await;
         let nth = trade.columns.iter().position(|name| name == column).unwrap();
@@ -141,6 +139,25 @@ async fn refunds_go_missing_and_others_turn_up() {
     let told = state_of(&shop, &format!("{REFUNDS}/{}", other.keys[0])).await;
     assert_eq!((&told["status"], &told["refund_id"]), (&json!("SUCCESS"), &json!(other.keys[1])));
     assert_eq!(shop.truth().await.refunds.accepted, 1);
+}
+
+#[tokio::test]
+async fn a_refund_that_was_refused_is_in_the_bills_all_the_same() {
+    let shop = Shop::open_with(|config| config.plants = vec![plant(PlantKind::Status)]).await;
+    shop.be_paid("T10001", 1_000).await;
+    for _ in 0..2 {
+        let (status, told) = ask(&shop, Asked::post(REFUNDS, &refund("R1", 400))).await;
+        assert_eq!((status, &told["code"]), (403, &json!("USER_ACCOUNT_ABNORMAL")));
+    }
+    let path = format!("{REFUNDS}/R1");
+    assert_eq!(state_of(&shop, &path).await["code"], "RESOURCE_NOT_EXISTS");
+    assert_eq!(ask(&shop, Asked::post(REFUNDS, &refund("R2", 100))).await.0, 200);
+    next_morning(&shop);
+    let (trade, _) = bills(&shop).await;
+    assert_eq!(trade.column("商户退款单号"), ["0", "R2", "R1"]);
+    let told = state_of(&shop, &path).await;
+    assert_eq!((only(&shop).await.keys[0].as_str(), &told["status"]), ("R1", &json!("SUCCESS")));
+    assert_eq!((shop.truth().await.refunds.accepted, shop.effect("wechat.refund").await), (1, (1, 0)));
 }
 
 #[tokio::test]
