@@ -123,7 +123,7 @@ impl Demo {
         let mut input = self.input(&notebook.run())?;
         let days = self.days.map(|days| Days::new(notebook.first_day(), days));
         if let (Some(days), None) = (&days, &self.orders) {
-            some_never_pay(&mut input, days);
+            some_go_wrong(&mut input, days);
         }
         notebook.begin()?;
         tell_rejected(&input, &config.data)?;
@@ -232,9 +232,16 @@ impl Demo {
     }
 }
 
-/// On each day one customer at least never pays, so that money can come late.
-fn some_never_pay(input: &mut Input, days: &Days) {
-    for nth in days.firsts(input.baskets.len()) {
+/// On each day somebody never pays, so that money can come late, and something is out of stock, so that money goes back.
+fn some_go_wrong(input: &mut Input, days: &Days) {
+    let (firsts, evenings) = days.firsts(input.baskets.len());
+    let seconds = firsts.iter().map(|nth| nth + 1);
+    for nth in seconds.chain(evenings).filter(|nth| !firsts.contains(nth)) {
+        if let Some(basket) = input.baskets.get_mut(nth) {
+            input::put_out_of_stock(basket);
+        }
+    }
+    for nth in firsts {
         input.baskets[nth].pays = Pays::Never;
     }
 }

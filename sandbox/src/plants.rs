@@ -12,7 +12,7 @@ mod kind;
 mod plan;
 
 pub(crate) use self::ask::{Refusal, ask};
-pub(crate) use self::choose::{is_refused_wrongly, settle};
+pub(crate) use self::choose::{leave_in_the_dark, settle};
 pub(crate) use self::kept::{Mark, Planted, Plants};
 pub use self::kind::{Bill, PlantKind};
 
@@ -27,6 +27,9 @@ pub struct Plant {
     pub kind: PlantKind,
     /// Of the bill. A kind that needs a row and finds none on that day waits for the next.
     pub day: Day,
+    /// It does not wait for the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only: bool,
     /// Which of the day's bills; only files can be spoiled in the fund flow bill.
     #[serde(default)]
     pub bill: Bill,
@@ -43,7 +46,12 @@ pub struct Plant {
 
 impl Plant {
     pub fn new(kind: PlantKind, day: Day) -> Self {
-        Self { kind, day, bill: Bill::Trade, on: None, times: None, always: false }
+        Self { kind, day, only: false, bill: Bill::Trade, on: None, times: None, always: false }
+    }
+
+    /// On that day or never.
+    pub fn only(self) -> Self {
+        Self { only: true, ..self }
     }
 
     /// In the fund flow bill.

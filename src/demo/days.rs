@@ -72,11 +72,16 @@ impl Days {
         times
     }
 
-    /// The orders that come first on one of the days, by their place.
-    pub fn firsts(&self, orders: usize) -> Vec<usize> {
+    /// The orders that come first on one of the days, and those that come first in its evening, by their places.
+    pub fn firsts(&self, orders: usize) -> (Vec<usize>, Vec<usize>) {
         let times = self.times(orders);
-        let is_first = |nth: &usize| *nth == 0 || Day::of(times[*nth]) != Day::of(times[*nth - 1]);
-        (0..times.len()).filter(is_first).collect()
+        let firsts = |since: Duration| {
+            let begins = |nth: usize| Day::of(times[nth]).start() + since;
+            let is_first =
+                |nth: &usize| times[*nth] >= begins(*nth) && (*nth == 0 || times[*nth - 1] < begins(*nth));
+            (0..times.len()).filter(is_first).collect()
+        };
+        (firsts(Duration::ZERO), firsts(EVENING))
     }
 
     pub fn plan(&self) -> Vec<Plant> {
@@ -112,7 +117,13 @@ mod tests {
         assert!(times.is_sorted());
         let on = |text: &str| times.iter().filter(|at| Day::of(**at) == day(text)).count();
         assert_eq!([on("2026-01-05"), on("2026-01-06"), on("2026-01-07"), on("2026-01-08")], [65, 66, 66, 3]);
-        assert_eq!(days.firsts(200), [0, 65, 131, 197]);
+        let (firsts, evenings) = days.firsts(200);
+        assert_eq!(firsts, [0, 65, 131, 197]);
+        assert!(
+            evenings.len() == 4
+                && evenings.iter().all(|nth| Day::of(times[*nth] + QUIET * 11) > Day::of(times[*nth])),
+            "{evenings:?}"
+        );
         assert_eq!(Day::of(days.over_at()), day("2026-01-09"));
         assert_eq!(Days::new(day("2026-01-05"), 1).times(1).len(), 1);
     }

@@ -15,6 +15,9 @@ use crate::world::{Scene, Unrecorded};
 
 /// Payments this near to a midnight are left alone: on which day the shop has them is nobody's mistake.
 const NEAR_MIDNIGHT: Duration = Duration::from_secs(15 * 60);
+/// A refund of which the shop is not told is asked for after six, so that who asks again every half hour need not ask
+/// a hundred times before the bill is there.
+const EVENING: Duration = Duration::from_secs(18 * 3_600);
 /// How long after it was closed a late payment comes.
 const LATE_BY: Duration = Duration::from_secs(7 * 60);
 /// How long after the first a second payment comes.
@@ -38,32 +41,19 @@ pub(crate) fn settle(scene: &mut Scene<'_>, seed: u64, day: Day) -> Result<(), U
     scene.record(Fact::DayClosed { day })
 }
 
-/// Whether this refund is refused although the bills will have it; it is the first one that is asked for on the day of
-/// such a plant. Notes the plant's place.
-pub(crate) fn is_refused_wrongly(
-    scene: &mut Scene<'_>,
-    payment: u32,
-    out_refund_no: &str,
-    fen: i64,
-) -> Result<bool, Unrecorded> {
+/// A refund was accepted: is it the first of the evening on the day of a plant that leaves the shop in the dark about one? Then it has
+/// its place.
+pub(crate) fn leave_in_the_dark(scene: &mut Scene<'_>, out_refund_no: &str) -> Result<bool, Unrecorded> {
     let (state, now) = (scene.state(), scene.now());
-    if state.plants.has_refused(out_refund_no) {
-        return Ok(true);
-    }
     let day = Day::of(now);
     let waiting = state.plants.waiting_for(day).into_iter().find(|(_, plant)| {
         plant.kind.place() == Place::Asking && plant.on.as_deref().is_none_or(|on| on == out_refund_no)
     });
-    let is_inside = now >= day.start() + NEAR_MIDNIGHT && now + NEAR_MIDNIGHT < day.end();
-    let Some((nth, _)) = waiting.filter(|_| is_inside) else { return Ok(false) };
-    let mark = Mark::OtherRefund {
-        no: payment,
-        out_refund_no: out_refund_no.to_owned(),
-        refund_id: refund_id(day, nth),
-        made_at: now,
-        fen,
+    let is_evening = now >= day.start() + EVENING && now + NEAR_MIDNIGHT < day.end();
+    let (Some((nth, _)), Some(no), true) = (waiting, state.refunds.no(out_refund_no), is_evening) else {
+        return Ok(false);
     };
-    scene.record(Fact::Planted { nth, day, mark })?;
+    scene.record(Fact::Planted { nth, day, mark: Mark::Refund { no } })?;
     Ok(true)
 }
 
@@ -84,6 +74,7 @@ impl Choice<'_> {
         match plant.kind.place() {
             // Of one file, and of no other day's.
             Place::File => (plant.day == self.day).then_some(Mark::File),
+            _ if plant.only && plant.day != self.day => None,
             Place::Row => Some(self.row(plant.kind)),
             // Not when the bill is made, but when it is asked for.
             Place::Asking => None,

@@ -144,12 +144,9 @@ impl Plants {
             .filter(move |(_, p)| p.day == day)
     }
 
-    /// A refund that was refused wrongly.
-    pub(crate) fn has_refused(&self, out_refund_no: &str) -> bool {
-        self.planted.iter().any(|planted| {
-            planted.kind() == PlantKind::Status
-                && matches!(&planted.mark, Mark::OtherRefund { out_refund_no: theirs, .. } if theirs == out_refund_no)
-        })
+    /// The day of whose bills the shop is to learn of this refund.
+    pub(crate) fn untold_until(&self, refund: u32) -> Option<Day> {
+        self.of_refund(refund).find(|planted| planted.kind() == PlantKind::Status).map(|planted| planted.day)
     }
 
     /// The payment or refund that the shop knows nothing of, by WeChat's number or its own; not before the bills tell of

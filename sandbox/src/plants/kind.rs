@@ -21,7 +21,7 @@ pub enum PlantKind {
     Short,
     /// A payment of which the bills tell another amount.
     Amount,
-    /// A refund that was refused when the shop asked for it, and that the bills have all the same.
+    /// A refund that is in the bills while the shop hears `NOT_ENOUGH` whenever it asks for it, and no callback.
     Status,
     /// A second transaction for one `out_trade_no`.
     DuplicatePay,
@@ -71,7 +71,7 @@ pub enum PlantKind {
 pub(crate) enum Place {
     Payment,
     Refund,
-    /// The next refund that the shop asks for.
+    /// The next refund that the shop asks for in an evening.
     Asking,
     /// A row of its own.
     Row,

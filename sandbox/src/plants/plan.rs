@@ -20,7 +20,8 @@ impl Plant {
             kinds.iter().map(|kind| Plant::new(*kind, first.plus(nth))).collect::<Vec<_>>()
         };
         [
-            on(0, &[Short, MissingRefund, Long, Amount, DuplicatePay, Fee, CrossMidnight]),
+            [Short, MissingRefund].map(|kind| Plant::new(kind, first).only()).to_vec(),
+            on(0, &[Long, Amount, DuplicatePay, Fee, CrossMidnight]),
             on(1, &[NoStatement]),
             on(2, &[Status, LatePay, ExtraRefund, FundMismatch, BrokenBalance, BadRow, DuplicateRow]),
             on(days - 1, &[SummaryMismatch]),

@@ -16,7 +16,7 @@ use crate::answer::{On, Refused};
 use crate::config::Pace;
 use crate::draw::draw;
 use crate::fault::Endpoint;
-use crate::plants::{Mark, is_refused_wrongly};
+use crate::plants::{Mark, Plants, leave_in_the_dark};
 use crate::times;
 use crate::world::event::{Fact, RefundStatus};
 use crate::world::money::{Payment, Refund};
@@ -66,6 +66,11 @@ pub(super) async fn query(
     play(call, Endpoint::PayRead, &out_refund_no, |world| {
         Ok(world.look(|state| {
             let refund = state.refunds.get(&out_refund_no);
+            // Who asks for it hears of it once the bills tell of it.
+            let is_told = |refund: &&Refund| {
+                state.plants.untold_until(refund.no).is_none_or(|day| state.plants.is_closed(day))
+            };
+            let refund = refund.filter(is_told);
             match refund.and_then(|refund| Some((refund, state.payments.get(&refund.out_trade_no)?))) {
                 Some((refund, payment)) => Reply::ok(object(refund, payment)),
                 None => match state.plants.other(&out_refund_no) {
@@ -140,11 +145,12 @@ fn parameter(name: &str) -> Reply {
 fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
     let invalid = |message: &str| Reply::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
     let payment = scene.state().payments.get(&wanted.out_trade_no).expect("reading found this payment");
-    let no = payment.no;
     if let Some(before) = scene.state().refunds.get(&wanted.out_refund_no) {
         let is_same = before.out_trade_no.as_ref() == wanted.out_trade_no
             && (before.refund_fen, before.total_fen) == (wanted.refund_fen, wanted.total_fen);
-        return Ok(if is_same {
+        return Ok(if is_same && is_untold(&scene.state().plants, before, scene.now()) {
+            super::refusal(Refused::NotEnough)
+        } else if is_same {
             Reply::ok(object(before, payment))
         } else {
             invalid("商户退款单号重复，且退款参数与原请求不一致")
@@ -164,9 +170,6 @@ fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply
     if is_short(world, scene, &wanted.out_refund_no)? {
         return Ok(super::refusal(Refused::NotEnough));
     }
-    if is_refused_wrongly(scene, no, &wanted.out_refund_no, wanted.refund_fen)? {
-        return Ok(Reply::error(StatusCode::FORBIDDEN, "USER_ACCOUNT_ABNORMAL", "用户帐号注销"));
-    }
     scene.record(Fact::RefundAccepted {
         out_refund_no: wanted.out_refund_no.clone(),
         out_trade_no: wanted.out_trade_no.clone(),
@@ -174,6 +177,9 @@ fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply
         total_fen: wanted.total_fen,
         reason: wanted.reason.clone(),
     })?;
+    if leave_in_the_dark(scene, &wanted.out_refund_no)? {
+        return Ok(super::refusal(Refused::NotEnough));
+    }
     let state = scene.state();
     let made = state.refunds.get(&wanted.out_refund_no).zip(state.payments.get(&wanted.out_trade_no));
     let (refund, payment) = made.expect("the refund was just recorded");
@@ -196,6 +202,11 @@ fn limit(payment: &Payment, paid_at: Timestamp, now: Timestamp) -> Option<Reply>
         ));
     }
     None
+}
+
+/// Whether the shop is left in the dark about a refund that was made: until a day after the bill that has it.
+fn is_untold(plants: &Plants, refund: &Refund, now: Timestamp) -> bool {
+    plants.untold_until(refund.no).is_some_and(|day| now < day.plus(1).bills_given_at())
 }
 
 /// Whether the balance is short for this refund; it is not for ever.

@@ -108,6 +108,8 @@ pub(crate) struct Refund {
     pub(crate) settled_at: Option<Timestamp>,
     /// How it ended at first; an abnormal one may be taken up again.
     pub(crate) first_end: Option<(Timestamp, RefundStatus)>,
+    /// No callback tells the shop of it.
+    pub(crate) untold: bool,
     /// The shop sent an abnormal refund to another account.
     pub(crate) redirected_at: Option<Timestamp>,
     pub(crate) notice: Option<Notice>,
@@ -132,7 +134,7 @@ impl Refund {
                 self.status = *status;
                 self.settled_at = Some(at);
                 self.first_end.get_or_insert((at, *status));
-                self.notice = Some(Notice::due(at));
+                self.notice = (!self.untold).then(|| Notice::due(at));
             }
             Fact::RefundRedirected { .. } => {
                 (self.status, self.settled_at, self.notice) = (RefundStatus::Processing, None, None);

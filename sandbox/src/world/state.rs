@@ -164,6 +164,11 @@ impl State {
                     });
                 }
                 self.plants.plant(*nth, *day, mark.clone());
+                if let Mark::Refund { no } = mark
+                    && self.plants.untold_until(*no).is_some()
+                {
+                    self.refunds.change_at(*no, |refund| refund.untold = true);
+                }
                 None
             }
             Fact::DayClosed { day } => {
@@ -276,6 +281,7 @@ impl State {
                 accepted_at: event.at,
                 settled_at: None,
                 first_end: None,
+                untold: false,
                 redirected_at: None,
                 notice: None,
                 alike,
