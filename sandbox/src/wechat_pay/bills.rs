@@ -14,7 +14,7 @@ use futures_util::stream;
 use serde_json::json;
 
 pub(super) use self::desk::Desk;
-use self::desk::{Counted, Found};
+use self::desk::{Found, Sent};
 use self::link::Link;
 use super::{Call, Pay, Reply, play};
 use crate::answer::{On, answer, refused};
@@ -190,7 +190,9 @@ pub(super) async fn download(
         return ([(header::CONTENT_TYPE, "text/html")], PAGE).into_response();
     }
     answer(world, &on, fault, refused, || {
-        let mut response = Response::new(file(world, desk, &link));
+        // What is lost on its way was not met.
+        let arrives = matches!(fault, None | Some(Fault::Slow(_)));
+        let mut response = Response::new(file(world, desk, &link, arrives));
         let kind = if link.gzip { "application/gzip" } else { "text/plain; charset=utf-8" };
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         Ok(response)
@@ -198,11 +200,11 @@ pub(super) async fn download(
     .await
 }
 
-fn file(world: &Arc<World>, desk: &Arc<Desk>, link: &Link) -> Body {
+fn file(world: &Arc<World>, desk: &Arc<Desk>, link: &Link, arrives: bool) -> Body {
     let pages = Pages::of(Arc::clone(world), link.form);
     let torn = desk.would_meet(world, link.form.day, link.bill, PlantKind::Truncated);
-    let pages = Counted::new(pages, Arc::clone(world), Arc::clone(desk), link, torn);
-    if link.gzip { body(gzipped(pages)) } else { body(pages) }
+    let sent = Sent::new(pages, Arc::clone(world), Arc::clone(desk), link, torn, arrives);
+    if link.gzip { body(gzipped(sent)) } else { body(sent) }
 }
 
 fn body(pages: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Body {

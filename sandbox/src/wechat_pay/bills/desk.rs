@@ -102,13 +102,14 @@ fn has(world: &World, day: Day, bill: Bill, kind: PlantKind) -> bool {
 }
 
 /// A file on its way. When its last byte was taken, what spoiled it was met.
-pub(super) struct Counted {
+pub(super) struct Sent {
     pages: Pages,
     world: Arc<World>,
     desk: Arc<Desk>,
     link: Link,
     /// Bytes that still go out; the rest is missing.
     left: Option<u64>,
+    /// Nothing more is counted.
     over: bool,
 }
 
@@ -121,10 +122,18 @@ const MET_WITH_THE_FILE: [PlantKind; 5] = [
     PlantKind::Legacy,
 ];
 
-impl Counted {
-    pub(super) fn new(pages: Pages, world: Arc<World>, desk: Arc<Desk>, link: &Link, torn: bool) -> Self {
+impl Sent {
+    /// `torn`: half of it. `arrives`: nothing else happens to it on its way.
+    pub(super) fn new(
+        pages: Pages,
+        world: Arc<World>,
+        desk: Arc<Desk>,
+        link: &Link,
+        torn: bool,
+        arrives: bool,
+    ) -> Self {
         let left = torn.then(|| desk.found(&world, link.form).bytes / 2);
-        Self { pages, world, desk, link: *link, left, over: false }
+        Self { pages, world, desk, link: *link, left, over: !arrives }
     }
 
     fn end(&mut self) {
@@ -139,7 +148,7 @@ impl Counted {
     }
 }
 
-impl Iterator for Counted {
+impl Iterator for Sent {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
