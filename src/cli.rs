@@ -103,19 +103,24 @@ enum Command {
     #[command(subcommand)]
     Products(products::Products),
     /// What comes by itself, and when; and how to hold it, start it and make up for it.
+    #[command(subcommand)]
     Schedules(schedules::Command),
     /// Forgets what is older than the shop keeps it, as the schedule of that name does.
     Prune(prune::PruneNow),
     /// Backups: what was taken, and a script's report of one.
+    #[command(subcommand)]
     Backups(backups::Backups),
-    /// Checks that in every queue accepted = the sum of all states.
     /// Effects on the outside: those in doubt, and what became of them.
+    #[command(subcommand)]
     Effects(effects::Effects),
     /// Refunds, and those that are made again.
+    #[command(subcommand)]
     Refunds(refunds::Refunds),
     /// Payments in dispute.
+    #[command(subcommand)]
     Payments(refunds::Payments),
     /// Shipments that WeChat did not take.
+    #[command(subcommand)]
     Uploads(refunds::Uploads),
     /// Checks that in every queue accepted = the sum of all states, and that the business's books hold nothing that
     /// must never be.

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use tokio::task::JoinSet;
 use windlass_engine::Timestamp;
 
-use crate::config::Callbacks;
+use crate::config::{Callbacks, Pace};
 use crate::fault::{Endpoint, Fault};
 use crate::wechat_pay::notices::{Letter, PayNotice};
 use crate::wechat_pay::{Keys, notices};
@@ -86,7 +86,7 @@ impl Course {
     fn happen(&self, step: Step) {
         self.world.act(|scene| {
             scene.forget(step);
-            let fact = fact_of(scene.state(), step, self.world.seed, scene.now());
+            let fact = fact_of(scene.state(), step, self.world.seed, &self.world.pace, scene.now());
             // What cannot be written down has been logged and did not happen; a restart takes it up again.
             if let Some(fact) = fact {
                 let _: Result<(), Unrecorded> = scene.record(fact);
@@ -113,13 +113,26 @@ impl Course {
     /// Whether the shop took it. A spoiled one goes out before the right one, a doubled one beside it.
     async fn deliver(&self, owed: &Owed, url: &str, fault: Option<Fault>) -> bool {
         match fault {
-            Some(spoiled @ (Fault::Unsigned | Fault::BadSignature | Fault::ProbeSignature)) => {
+            Some(
+                spoiled @ (Fault::Unsigned
+                | Fault::BadSignature
+                | Fault::ProbeSignature
+                | Fault::ChangedBody
+                | Fault::StaleStamp
+                | Fault::UnknownSerial
+                | Fault::WrongSecret),
+            ) => {
                 let _ = self.post(owed, url, Some(spoiled)).await;
                 self.post(owed, url, None).await
             }
             Some(Fault::Duplicate) => {
                 let (one, other) = tokio::join!(self.post(owed, url, None), self.post(owed, url, None));
                 one || other
+            }
+            Some(again @ Fault::Replay) => {
+                let taken = self.post(owed, url, None).await;
+                let _ = tokio::join!(self.post(owed, url, Some(again)), self.post(owed, url, Some(again)));
+                taken
             }
             fault => self.post(owed, url, fault).await,
         }
@@ -156,7 +169,7 @@ impl Course {
 }
 
 /// What a step makes of the state, if it is still wanted.
-fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact> {
+fn fact_of(state: &State, step: Step, seed: u64, pace: &Pace, now: Timestamp) -> Option<Fact> {
     match step.kind {
         StepKind::Decide
         | StepKind::Ship
@@ -198,7 +211,7 @@ fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact>
             let payment = state.payments.get(&refund.out_trade_no)?;
             refund.settled_at.is_none().then(|| Fact::RefundSettled {
                 out_refund_no: refund.out_refund_no.to_string(),
-                status: wechat_pay::fate(payment),
+                status: wechat_pay::fate(refund, payment, seed, pace),
             })
         }
         StepKind::OrderNotice | StepKind::PaymentNotice | StepKind::RefundNotice => None,

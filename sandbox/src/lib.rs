@@ -6,6 +6,7 @@
 //! down before, and what is still to happen (payments, shipments, callbacks) follows from what is written.
 
 mod answer;
+mod bills;
 mod config;
 mod control;
 mod course;
@@ -15,6 +16,7 @@ mod fault;
 mod haier;
 mod journal;
 mod mini_program;
+mod plants;
 mod sealed;
 mod smtp;
 mod times;
@@ -25,7 +27,8 @@ mod wire;
 mod world;
 mod ylh;
 
-pub use self::config::{Callbacks, Config, Pace};
+pub use self::bills::{Day, NoDay};
+pub use self::config::{Callbacks, Config, Pace, RefundFates};
 pub use self::credentials::{
     Credentials, HaierCredentials, MiniProgramCredentials, SmtpCredentials, Template, TemplateField,
     WechatPayCredentials, YlhCredentials, credentials,
@@ -34,8 +37,9 @@ pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
 pub use self::haier::{CallsTruth, Goods, ProductTruth};
 pub use self::journal::journal_ends_at;
+pub use self::plants::{Bill, Plant, PlantKind};
 pub use self::truth::{
-    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
+    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth, PlantTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
 };
 

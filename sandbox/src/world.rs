@@ -30,6 +30,7 @@ use crate::draw::draw;
 use crate::fault::Dial;
 use crate::haier::Desk;
 use crate::journal::Journal;
+use crate::plants;
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -77,7 +78,7 @@ impl World {
         state.dues(config.seed, &config.pace, |at, step| {
             agendas.of_mut(step.lane()).add(at, step);
         });
-        Ok(Self {
+        let world = Self {
             clock: config.clock.clone(),
             seed: config.seed,
             pace: config.pace,
@@ -87,7 +88,11 @@ impl World {
             greylists: config.greylists,
             inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
             changed: Lanes::default(),
-        })
+        };
+        world
+            .act(|scene| plants::ask(scene, &config.plants))
+            .map_err(|refusal| anyhow::anyhow!("the plants cannot be planted: {refusal}"))?;
+        Ok(world)
     }
 
     /// Looks at the world and changes it in one piece.

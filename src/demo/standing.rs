@@ -13,7 +13,11 @@ use windlass_jobs::orders::{Tally, Violation};
 use windlass_jobs::outbox::OutboxCounts;
 use windlass_sandbox::Truth;
 
+use super::differences::Found;
 use crate::cli::api::Api;
+
+/// Findings on one page.
+const FINDINGS_A_PAGE: &str = "200";
 
 /// Where the books are asked for.
 pub struct Desks {
@@ -56,6 +60,24 @@ impl Desks {
         let stats = self.shop.get("/v1/stats", &[]).await?;
         let jobs = |state: &str| part::<u64>(&stats, &format!("/jobs/{state}"));
         Ok(Queues { dead: jobs("dead")?, run: jobs("completed")? + jobs("pruned")? })
+    }
+
+    /// Every finding, the oldest first.
+    ///
+    /// # Errors
+    /// When the front door does not answer.
+    pub async fn findings(&self) -> anyhow::Result<Vec<Found>> {
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = vec![("limit", FINDINGS_A_PAGE)];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page = self.shop.get("/v1/findings", &query).await?;
+            found.extend(part::<Vec<Found>>(&page, "/findings")?);
+            cursor = part(&page, "/cursor")?;
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// What the audits of carrier and business find, in words; empty: nothing.
@@ -138,6 +160,7 @@ fn truth_since(now: &Truth, then: &Truth) -> Truth {
             effect.doubled = effect.doubled.saturating_sub(before.doubled);
         }
     }
+    truth.plants = now.plants.iter().skip(then.plants.len()).cloned().collect();
     truth.payments.paid_fen -= then.payments.paid_fen;
     truth.payments.refunded_fen -= then.payments.refunded_fen;
     truth

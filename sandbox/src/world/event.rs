@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use windlass_engine::Timestamp;
 
+use crate::bills::Day;
+use crate::plants::{Mark, Plant};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at: Timestamp,
@@ -58,6 +61,14 @@ pub(crate) enum Fact {
         openid: String,
         description: String,
         pays_at: Option<Timestamp>,
+        /// The shop placed it itself; the customer has not come to the till yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prepaid: bool,
+    },
+    /// The customer of a payment that the shop placed comes to the till.
+    CustomerCame {
+        out_trade_no: String,
+        pays_at: Option<Timestamp>,
     },
     PaymentMade {
         out_trade_no: String,
@@ -84,6 +95,14 @@ pub(crate) enum Fact {
     RefundNoticeTried {
         out_refund_no: String,
         taken: bool,
+    },
+    /// The merchant's balance was short when this refund was first asked for.
+    RefundShort {
+        out_refund_no: String,
+    },
+    /// An abnormal refund goes to another account.
+    RefundRedirected {
+        out_refund_no: String,
     },
     /// A new refund number that asked for more than was left of the payment.
     RefundRefused {
@@ -114,6 +133,20 @@ pub(crate) enum Fact {
     WebhookTaken {
         key: String,
         content: u64,
+    },
+
+    PlantAsked {
+        plant: Plant,
+    },
+    /// A plant, by its number, has its place in the bills of a day.
+    Planted {
+        nth: u32,
+        day: Day,
+        mark: Mark,
+    },
+    /// A day's bills were asked for: they stay as they are.
+    DayClosed {
+        day: Day,
     },
 }
 

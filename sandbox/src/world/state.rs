@@ -10,6 +10,7 @@ use super::order::{Stage, SupplierOrder};
 use super::register::Register;
 use super::step::Step;
 use crate::config::Pace;
+use crate::plants::{Mark, Plants};
 
 /// How many mails are kept with their text; of the older ones only the Message-ID is.
 const MAILS_KEPT_MAX: usize = 1_000;
@@ -22,6 +23,9 @@ pub(crate) struct State {
     pub(crate) payments: Register<Payment>,
     pub(crate) refunds: Register<Refund>,
     pub(crate) refunds_refused_over: HashSet<Box<str>>,
+    /// Since when a refund was asked for while the balance was short.
+    pub(crate) refunds_short: HashMap<Box<str>, Timestamp>,
+    pub(crate) plants: Plants,
     pub(crate) messages: HashMap<Box<str>, Told>,
     /// A hash of each message's receiver, template and data.
     messages_seen: HashSet<u64>,
@@ -131,6 +135,7 @@ impl State {
             }
             Fact::PaymentOffered { .. } => self.offer_payment(event).map(Row::Payment),
             fact @ (Fact::PaymentMade { out_trade_no }
+            | Fact::CustomerCame { out_trade_no, .. }
             | Fact::PaymentClosed { out_trade_no }
             | Fact::PaymentNoticeTried { out_trade_no, .. }
             | Fact::ReceiptAsked { out_trade_no }
@@ -141,11 +146,38 @@ impl State {
             }
             Fact::RefundAccepted { .. } => self.accept_refund(event).map(Row::Refund),
             fact @ (Fact::RefundSettled { out_refund_no, .. }
+            | Fact::RefundRedirected { out_refund_no }
             | Fact::RefundNoticeTried { out_refund_no, .. }) => {
                 self.change_refund(at, out_refund_no, fact).map(Row::Refund)
             }
             Fact::RefundRefused { out_refund_no } => {
                 self.refunds_refused_over.insert(out_refund_no.as_str().into());
+                None
+            }
+            Fact::RefundShort { out_refund_no } => {
+                self.refunds_short.entry(out_refund_no.as_str().into()).or_insert(at);
+                None
+            }
+            Fact::PlantAsked { plant } => {
+                self.plants.ask(plant);
+                None
+            }
+            Fact::Planted { nth, day, mark } => {
+                if let Mark::Late { no, paid_at } = mark {
+                    self.payments.change_at(*no, |payment| {
+                        (payment.paid_at, payment.late) = (Some(*paid_at), true);
+                    });
+                }
+                self.plants.plant(*nth, *day, mark.clone());
+                if let Mark::Refund { no } = mark
+                    && self.plants.untold_until(*no).is_some()
+                {
+                    self.refunds.change_at(*no, |refund| refund.untold = true);
+                }
+                None
+            }
+            Fact::DayClosed { day } => {
+                self.plants.close(*day);
                 None
             }
             Fact::MiniTokenIssued { token, expires_at, forced } => {
@@ -214,7 +246,8 @@ impl State {
     }
 
     fn offer_payment(&mut self, event: &Event) -> Option<u32> {
-        let Fact::PaymentOffered { out_trade_no, total_fen, openid, description, pays_at } = &event.fact
+        let Fact::PaymentOffered { out_trade_no, total_fen, openid, description, pays_at, prepaid } =
+            &event.fact
         else {
             return None;
         };
@@ -230,6 +263,8 @@ impl State {
                 pays_at: *pays_at,
                 paid_at: None,
                 closed_at: None,
+                prepaid: *prepaid,
+                late: false,
                 notice: None,
                 refunded_fen: 0,
                 refunds: 0,
@@ -265,6 +300,9 @@ impl State {
                 status: RefundStatus::Processing,
                 accepted_at: event.at,
                 settled_at: None,
+                first_end: None,
+                untold: false,
+                redirected_at: None,
                 notice: None,
                 alike,
             },

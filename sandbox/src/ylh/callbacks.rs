@@ -19,7 +19,11 @@ pub(crate) fn form(order: &SupplierOrder, owed: &OrderNotice, fault: Option<Faul
         About::Cancel(_) => "hmm.scm_heorder.cancel",
         About::OutOfStock(_) => "hmm.scm_heorder.oostock",
     };
-    let data = data(order, owed, fault == Some(Fault::OddSpelling)).to_string();
+    let mut data = data(order, owed, fault == Some(Fault::OddSpelling));
+    if fault == Some(Fault::ItemsAsText) && !data["itemList"].is_null() {
+        data["itemList"] = json!(data["itemList"].to_string());
+    }
+    let data = data.to_string();
     let stamp = times::packed(owed.made_at);
     let fields =
         [("AppKey", ours.callback_app_key), ("TimeStamp", &stamp), ("Method", method), ("Data", &data)];
@@ -27,7 +31,7 @@ pub(crate) fn form(order: &SupplierOrder, owed: &OrderNotice, fault: Option<Faul
     let sign = ylh_sign(secret, &fields);
     let mut form: Form = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     if fault != Some(Fault::Unsigned) {
-        form.push(("Sign", sign));
+        form.push((if fault == Some(Fault::SmallSign) { "sign" } else { "Sign" }, sign));
     }
     form
 }
