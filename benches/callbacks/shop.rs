@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use windlass::front_door::{Access, FrontDoor, Kinds, Limits, serve};
+use windlass::front_door::{Access, FrontDoor, Kinds, Limits, events, serve};
 use windlass_engine::store::Retention;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::worker::{WorkerSettings, Workers};
@@ -15,6 +15,7 @@ use windlass_engine::{Clock, JobTable, Store};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
 use windlass_jobs::notifications::mail::{MailSettings, Mailer};
+use windlass_jobs::notifications::{Notifier, Templates};
 use windlass_jobs::outbox::{Relay, RelaySettings};
 use windlass_jobs::outside::{Http, HttpSettings, Secret};
 use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
@@ -134,6 +135,9 @@ impl Stand {
             metrics: Arc::new(String::new),
             tells_metrics: false,
             pulses: Default::default(),
+            schedules: Ok(Default::default()),
+            rate: None,
+            watchers: events::watchers(),
             closing: stop.clone(),
         }
     }
@@ -149,6 +153,9 @@ fn shop(ledger: &Ledger, clock: &Clock) -> anyhow::Result<Shop> {
         api_v3_key: Secret::new(out.wechat_pay.api_v3_key),
         ..WechatPaySettings::default()
     };
+    let settings = Settings::default();
+    let post = settings.webhook_post();
+    let notifier = Notifier::new(Templates::load(None)?, &Secret::default(), post, clock.clone())?;
     Ok(Shop {
         haier: Haier::new(http.clone(), tokens.clone(), HaierSettings::default()),
         ylh: Ylh::new(http.clone(), tokens.clone(), YlhSettings::default()),
@@ -156,7 +163,8 @@ fn shop(ledger: &Ledger, clock: &Clock) -> anyhow::Result<Shop> {
         wechat_pay: WechatPay::new(http.clone(), pay)?,
         mini_program: MiniProgram::new(http, tokens, MiniProgramSettings::default()),
         mailer: Mailer::new(MailSettings::default(), clock.clone()),
-        settings: Settings::default(),
+        notifier,
+        settings,
         clock: clock.clone(),
         ledger: ledger.clone(),
     })

@@ -71,7 +71,7 @@ pub enum Repeat {
 }
 
 impl EffectKind {
-    pub const ALL: [EffectKind; 8] = [
+    pub const ALL: [EffectKind; 9] = [
         Self::YlhCreate,
         Self::YlhCancel,
         Self::WechatClose,

@@ -118,7 +118,10 @@ fn answer_by_hand(kind: EffectKind) -> Value {
         EffectKind::WechatClose => json!(true),
         EffectKind::WechatRefund => json!({ "refund_id": "", "status": "PROCESSING" }),
         EffectKind::UploadShipping => json!("Ours"),
-        EffectKind::SubscribeSend | EffectKind::MailSend | EffectKind::ConfirmReceive => Value::Null,
+        EffectKind::SubscribeSend
+        | EffectKind::MailSend
+        | EffectKind::ConfirmReceive
+        | EffectKind::WebhookPost => Value::Null,
     }
 }
 
