@@ -14,7 +14,7 @@ use windlass_engine::{JobError, Timestamp};
 use super::catalogue::{
     ROWS_AT_ONCE, keep_prices, keep_products, keep_stock, keep_unknown, numbered, why_unpriced,
 };
-use super::haier::{Price, Product};
+use super::haier::{Price, Product, Stock};
 use crate::ledger::LedgerError;
 use crate::orders::LineRow;
 use crate::outside::OutsideError;
@@ -183,9 +183,9 @@ impl Supply {
         let asked_at = shop.clock.now();
         let ask = |code: String| async move {
             let stock = shop.haier.stock(&code, county_code).await;
-            (code, stock.map(|stock| (stock.quantity(), stock.is_said)))
+            (code, stock)
         };
-        let answers: Vec<(String, Result<(i64, bool), OutsideError>)> = stream::iter(codes.to_vec())
+        let answers: Vec<(String, Result<Stock, OutsideError>)> = stream::iter(codes.to_vec())
             .map(ask)
             .buffer_unordered(shop.settings.supply_questions_at_once.max(1))
             .collect()
@@ -193,9 +193,9 @@ impl Supply {
         let (mut learned, mut gap) = (Vec::new(), None);
         for (code, answer) in answers {
             match answer {
-                Ok((quantity, true)) => learned.push((code, quantity)),
+                Ok(stock) if stock.is_said => learned.push((code, stock.quantity())),
                 // For this order it counts as none; nothing is written down for no word.
-                Ok((quantity, false)) => _ = self.stock.insert(code, quantity),
+                Ok(stock) => _ = self.stock.insert(code, stock.quantity()),
                 Err(error) => gap = Some(error),
             }
         }

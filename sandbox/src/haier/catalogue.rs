@@ -141,8 +141,8 @@ impl Day {
         }
         let nth = self.spell("sale", code, SPELL_LASTS);
         let is_off = nth > 0
-            && self.draw(&["fickle", code], 0) % FICKLE_ONE_IN == 0
-            && self.draw(&["off", code], nth) % OFF_ONE_IN == 0;
+            && self.draw(&["fickle", code], 0).is_multiple_of(FICKLE_ONE_IN)
+            && self.draw(&["off", code], nth).is_multiple_of(OFF_ONE_IN);
         is_off.then_some("产品已下架")
     }
 
@@ -157,7 +157,7 @@ impl Day {
         let supply_fen = (100 + drawn % 9_900) * moved / 100 * 100;
         let percent = REBATES_PERCENT[(drawn >> 20) as usize % REBATES_PERCENT.len()];
         let money_fen = if percent == 0 { 0 } else { (drawn >> 30) % 30 * 100 };
-        let mismatched = nth > 0 && self.draw(&["mismatch", code], nth) % MISMATCH_ONE_IN == 0;
+        let mismatched = nth > 0 && self.draw(&["mismatch", code], nth).is_multiple_of(MISMATCH_ONE_IN);
         let invoice_fen =
             supply_fen * (100 - percent) / 100 - money_fen + if mismatched { MISMATCH_FEN } else { 0 };
         Amounts { supply_fen, percent, money_fen, invoice_fen, mismatched }

@@ -161,7 +161,7 @@ impl Desk {
         let nth = u64::from(*times);
         *times += 1;
         let drawn = draw(self.seed, &["odd", question], nth);
-        (nth % 2 == 0 && drawn % 1_000 < per_mille).then(|| ODD[(drawn >> 16) as usize % ODD.len()])
+        (nth.is_multiple_of(2) && drawn % 1_000 < per_mille).then(|| ODD[(drawn >> 16) as usize % ODD.len()])
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
