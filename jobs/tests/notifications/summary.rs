@@ -12,6 +12,7 @@ on_every_engine!(
     a_summary_is_told_once_a_day_and_address_however_often_it_is_asked_for,
     a_day_that_is_not_over_has_no_summary,
     a_carrier_that_cannot_be_asked_is_said_so,
+    suppliers_accounts_and_the_newest_comparison_with_the_bank_are_in_it,
 );
 
 /// Yesterday (2026-01-04 in Beijing) two orders were placed and paid, one ended, and one refund was made; what is of
@@ -128,6 +129,42 @@ async fn a_day_that_is_not_over_has_no_summary(engine: Engine) {
         let run = desk.run(DailySummary { day: Some(day.to_owned()) }).await;
         assert_eq!(verdict(run), windlass_engine::Verdict::Fail, "{day}");
     }
+}
+
+/// Of 2026-01-03 there are two comparisons, of which the newer one holds.
+const COMPARED: &str = "
+CREATE TABLE IF NOT EXISTS supplier_balances (sale_group_code TEXT NOT NULL, payer_account_code TEXT NOT NULL,
+    sale_group_name TEXT NOT NULL DEFAULT '', balance_fen BIGINT NOT NULL, asked_at BIGINT NOT NULL);
+INSERT INTO supplier_balances (sale_group_code, payer_account_code, sale_group_name, balance_fen, asked_at) VALUES
+    ('G1', '8800000001', '', 5000000, 1767585600000000);
+CREATE TABLE IF NOT EXISTS reconciliations (id TEXT NOT NULL, mchid TEXT NOT NULL, day TEXT NOT NULL,
+    version BIGINT NOT NULL, state TEXT NOT NULL, trade_bill TEXT NOT NULL, trade_sha1 TEXT NOT NULL,
+    fund_bill TEXT NOT NULL, fund_sha1 TEXT NOT NULL, attempt BIGINT NOT NULL, job_id TEXT NOT NULL,
+    started_at BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS reconciliation_findings (reconciliation_id TEXT NOT NULL, finding_id TEXT NOT NULL,
+    attempt BIGINT NOT NULL, carried BIGINT NOT NULL);
+INSERT INTO reconciliations (id, mchid, day, version, state, trade_bill, trade_sha1, fund_bill, fund_sha1, attempt,
+    job_id, started_at) VALUES
+    ('1:2026-01-03:v1', '1', '2026-01-03', 1, 'refused', '', '', '', '', 1, 'j', 0),
+    ('1:2026-01-03:v2', '1', '2026-01-03', 2, 'done', '', '', '', '', 1, 'j', 0),
+    ('1:2026-01-04:v1', '1', '2026-01-04', 1, 'running', '', '', '', '', 1, 'j', 0);
+INSERT INTO reconciliation_findings (reconciliation_id, finding_id, attempt, carried) VALUES
+    ('1:2026-01-03:v2', 'f1', 1, 0), ('1:2026-01-03:v2', 'f2', 1, 0), ('1:2026-01-03:v1', 'f3', 1, 0);
+";
+
+async fn suppliers_accounts_and_the_newest_comparison_with_the_bank_are_in_it(engine: Engine) {
+    let desk = Desk::open(engine).await;
+    desk.write(COMPARED).await;
+    result(desk.run(DailySummary { day: None }).await);
+    let summary = stored(&desk).await;
+    assert_eq!(
+        summary["balances"],
+        serde_json::json!([{ "account": "8800000001", "amount": "¥50000.00", "asked": "2026年1月5日 12:00" }])
+    );
+    assert_eq!(
+        summary["reconciliations"],
+        serde_json::json!([{ "day": "2026-01-03", "what": "1", "state": "done", "findings": 2 }])
+    );
 }
 
 async fn a_carrier_that_cannot_be_asked_is_said_so(engine: Engine) {
