@@ -9,13 +9,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use windlass_engine::context::AttemptFacts;
 use windlass_engine::{Clock, Job, JobContext, JobError, NewJob};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
 use windlass_jobs::notifications::mail::{MailSettings, Mailer};
-use windlass_jobs::outside::{Http, HttpSettings};
+use windlass_jobs::notifications::{Notifier, Templates};
+use windlass_jobs::outside::{Http, HttpSettings, Secret};
 use windlass_jobs::payments::FetchBill;
 use windlass_jobs::payments::bill::BillType;
 use windlass_jobs::payments::wechat_pay::{MerchantKey, WechatPay, WechatPaySettings};
@@ -109,6 +109,9 @@ impl Bank {
             bill_timeout: Duration::from_secs(20),
             ..WechatPaySettings::default()
         };
+        let templates = Templates::load(None).unwrap();
+        let notifier =
+            Notifier::new(templates, &Secret::default(), settings.webhook_post(), clock.clone()).unwrap();
         Shop {
             haier: Haier::new(http.clone(), tokens.clone(), HaierSettings::default()),
             ylh: Ylh::new(http.clone(), tokens.clone(), YlhSettings::default()),
@@ -116,6 +119,7 @@ impl Bank {
             wechat_pay: WechatPay::new(http.clone(), pay).unwrap(),
             mini_program: MiniProgram::new(http, tokens, MiniProgramSettings::default()),
             mailer: Mailer::new(MailSettings::default(), clock.clone()),
+            notifier,
             settings,
             clock,
             ledger: ledger.clone(),
@@ -209,7 +213,7 @@ pub async fn run(shop: &Shop, job: FetchBill) -> Result<Value, JobError> {
         created_at: shop.clock.now(),
         deadline_at: None,
     };
-    let context = JobContext::new(facts, new.envelope, shop.clock.clone(), CancellationToken::new());
+    let context = JobContext::new(facts, new.envelope, shop.clock.clone());
     Ok(job.run(shop, &context).await?.into_parts().0.unwrap_or_default())
 }
 
