@@ -25,6 +25,9 @@ macro_rules! on_every_engine {
     };
 }
 
+#[path = "../reconcile/bills.rs"]
+#[expect(dead_code, reason = "not every target needs all of it")]
+mod bills;
 mod door;
 mod house;
 mod town;
@@ -33,6 +36,7 @@ mod callbacks;
 mod cancel;
 mod crash;
 mod happy;
+mod heal;
 mod late;
 mod others;
 mod refuse;

@@ -210,7 +210,7 @@ impl Town {
         }
     }
 
-    async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    pub async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let began = self.ground.clock.wall();
         loop {
             if let Some(found) = look().await {
