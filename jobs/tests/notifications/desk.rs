@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 use windlass_engine::context::AttemptFacts;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, End, FaultCause, JobFault, Settlement, Store};
@@ -98,7 +97,7 @@ impl Desk {
             deadline_at: None,
         };
         let envelope = Envelope::new(J::KIND, serde_json::value::to_raw_value(&json!({})).unwrap());
-        let context = JobContext::new(facts, envelope, self.clock.clone(), CancellationToken::new());
+        let context = JobContext::new(facts, envelope, self.clock.clone());
         job.run(&self.shop, &context).await
     }
 
