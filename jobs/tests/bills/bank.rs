@@ -9,7 +9,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use windlass_engine::context::AttemptFacts;
 use windlass_engine::{Clock, Job, JobContext, JobError, NewJob};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
@@ -209,7 +208,7 @@ pub async fn run(shop: &Shop, job: FetchBill) -> Result<Value, JobError> {
         created_at: shop.clock.now(),
         deadline_at: None,
     };
-    let context = JobContext::new(facts, new.envelope, shop.clock.clone(), CancellationToken::new());
+    let context = JobContext::new(facts, new.envelope, shop.clock.clone());
     Ok(job.run(shop, &context).await?.into_parts().0.unwrap_or_default())
 }
 
