@@ -196,7 +196,6 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/findings/{id}", get(findings::show))
         .route("/v1/findings/{id}/assign", post(findings::assign))
         .route("/v1/findings/{id}/resolve", post(findings::resolve))
-        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
         .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
@@ -212,6 +211,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/refunds/{no}/replace", post(refunds::replace))
         .route("/v1/effects", get(effects::list))
         .route("/v1/effects/{key}/settle", post(effects::settle))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let figures = if door.tells_metrics {
         Router::new().route("/metrics", get(metrics::scrape))
