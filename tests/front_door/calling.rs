@@ -3,7 +3,6 @@
 use insta::assert_json_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use windlass_engine::context::AttemptFacts;
 use windlass_engine::{Job, JobContext, NewJob};
 use windlass_jobs::callback::{CALLBACK_BODY_BYTES_MAX, CallbackVerdict, NewCallback, callback};
@@ -82,7 +81,7 @@ async fn an_order_is_told_with_its_story() {
         created_at: NOON,
         deadline_at: None,
     };
-    let context = JobContext::new(facts, new.envelope, door.clock.clone(), CancellationToken::new());
+    let context = JobContext::new(facts, new.envelope, door.clock.clone());
     job.run(&door.shop, &context).await.map_err(|e| e.cause().to_string()).unwrap();
     let told = door.get("/v1/orders/SO-1001").await.json();
     assert_json_snapshot!("an_order", normal(told));
