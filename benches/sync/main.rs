@@ -24,6 +24,8 @@ use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, Job, JobTable, NewJob, State, Store};
 use windlass_jobs::diagnostics::Noop;
 use windlass_jobs::ledger::Ledger;
+use windlass_jobs::notifications::{Notifier, Templates};
+use windlass_jobs::outside::Secret;
 use windlass_jobs::suppliers::sync_run::{SyncRun, sync_run};
 use windlass_jobs::suppliers::{SyncPrices, SyncProducts};
 use windlass_jobs::{JOBS, Settings, Shop};
@@ -109,7 +111,10 @@ impl Site {
             Ledger::open(&format!("sqlite:{}", folder.path().join("ledger.db").display()), &clock).await?;
         let nothing = Outside { haier: None, ylh: None, wechat_pay: None, mini_program: None, mail: None };
         let accounts = Accounts::with_sandbox(nothing, sandbox.addresses(), PATIENCE);
-        let shop = Arc::new(platform::shop(accounts, Settings::default(), &ledger, &clock)?);
+        let settings = Settings::default();
+        let words = Templates::load(None)?;
+        let notifier = Notifier::new(words, &Secret::default(), settings.webhook_post(), clock.clone())?;
+        let shop = Arc::new(platform::shop(accounts, settings, notifier, &ledger, &clock)?);
         let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"), clock.clone())?);
         let stop = CancellationToken::new();
         let workers = Workers {

@@ -7,6 +7,7 @@ pub mod catalogue;
 mod check_supplier_balance;
 pub mod haier;
 mod handle_supplier_callback;
+mod let_go;
 mod place_supplier_order;
 mod supplier_order;
 pub(crate) mod supply;
@@ -19,7 +20,7 @@ mod track_parcels;
 mod watch_supplier_orders;
 pub mod ylh;
 
-pub(crate) use book::set_cancel;
+pub(crate) use book::{set_cancel, set_return_reason};
 pub(crate) use callbacks::job_for;
 pub use callbacks::{SOURCE as YLH_CALLBACK_SOURCE, receive_ylh_callback};
 pub use cancel_supplier_order::CancelSupplierOrder;

@@ -6,6 +6,7 @@
 //! down before, and what is still to happen (payments, shipments, callbacks) follows from what is written.
 
 mod answer;
+mod bills;
 mod config;
 mod control;
 mod course;
@@ -15,16 +16,19 @@ mod fault;
 mod haier;
 mod journal;
 mod mini_program;
+mod plants;
 mod sealed;
 mod smtp;
 mod times;
 mod truth;
+mod webhooks;
 mod wechat_pay;
 mod wire;
 mod world;
 mod ylh;
 
-pub use self::config::{Callbacks, Config, Pace};
+pub use self::bills::{Day, NoDay};
+pub use self::config::{Callbacks, Config, Pace, RefundFates};
 pub use self::credentials::{
     Credentials, HaierCredentials, MiniProgramCredentials, SmtpCredentials, Template, TemplateField,
     WechatPayCredentials, YlhCredentials, credentials,
@@ -33,8 +37,9 @@ pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
 pub use self::haier::{CallsTruth, Goods, ProductTruth};
 pub use self::journal::journal_ends_at;
+pub use self::plants::{Bill, Plant, PlantKind};
 pub use self::truth::{
-    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
+    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth, PlantTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
 };
 
@@ -129,7 +134,11 @@ pub async fn start(config: Config) -> Result<Sandbox> {
 
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
-    servers.spawn(serve(control, control::router(Arc::clone(&world)), stopped.clone()));
+    servers.spawn(serve(
+        control,
+        control::router(Arc::clone(&world)).merge(webhooks::router(Arc::clone(&world))),
+        stopped.clone(),
+    ));
     servers.spawn(serve(haier, haier::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(ylh, ylh::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(

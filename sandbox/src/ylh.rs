@@ -6,7 +6,7 @@ mod cancel;
 mod create;
 mod logistics;
 
-pub(crate) use cancel::{at_the_door, verdict};
+pub(crate) use cancel::{at_the_door, is_lacking, sent_back, verdict};
 pub(crate) use create::refusal;
 
 use std::sync::Arc;

@@ -22,13 +22,26 @@ pub struct Stores {
 }
 
 /// The queue of jobs that talk to nobody outside.
-const INSIDE: [&str; 2] = ["orders", "diagnostics"];
+const INSIDE: [&str; 3] = ["orders", "housekeeping", "diagnostics"];
+/// The queue of many other sides, each with a breaker of its own: one that is down does not close it.
+const MANY_PARTIES: &str = "webhook";
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
-/// What a supplier bears is printed nowhere (facts: haier.md 10.6), so a queue to a real one begins modestly: calls in a
-/// second, and at once. A sandbox bears everything.
-const HAIER_PACE: (u32, u32) = (20, 8);
-const YLH_PACE: (u32, u32) = (10, 4);
+/// How fast a queue to a real system outside begins; a sandbox bears everything.
+#[derive(Clone, Copy)]
+struct Pace {
+    per_s: u32,
+    burst: u32,
+    at_once: Option<u32>,
+}
+/// What a supplier bears is printed nowhere (facts: haier.md 10.6), so it begins modestly.
+const HAIER_PACE: Pace = Pace { per_s: 20, burst: 20, at_once: Some(8) };
+const YLH_PACE: Pace = Pace { per_s: 10, burst: 10, at_once: Some(4) };
+/// Mail providers take a few messages a second from one account and then refuse for minutes: assumed, as each has its
+/// own bound.
+const MAIL_PACE: Pace = Pace { per_s: 5, burst: 20, at_once: None };
+/// Of the mini-program's interface as a whole, far below its quota of a minute (facts: wechat-mini-program.md 2).
+const MINI_PROGRAM_PACE: Pace = Pace { per_s: 50, burst: 100, at_once: None };
 /// Jobs of one queue that may wait.
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
@@ -130,22 +143,25 @@ fn first_rules(queue: &str, outside: &Outside) -> GateRules {
     let pace = match queue {
         "haier" => outside.haier.is_some().then_some(HAIER_PACE),
         "ylh" => outside.ylh.is_some().then_some(YLH_PACE),
+        "mail" => outside.mail.is_some().then_some(MAIL_PACE),
+        "wechat_mini" => outside.mini_program.is_some().then_some(MINI_PROGRAM_PACE),
         _ => None,
     };
     GateRules {
-        rate: pace.map(|(jobs, _)| Rate { jobs, per_ms: 1_000, burst: jobs }),
-        concurrency_max: pace.map(|(_, at_once)| at_once),
-        breaker: (!INSIDE.contains(&queue)).then_some(BREAKER),
+        rate: pace.map(|Pace { per_s, burst, .. }| Rate { jobs: per_s, per_ms: 1_000, burst }),
+        concurrency_max: pace.and_then(|pace| pace.at_once),
+        breaker: (!INSIDE.contains(&queue) && queue != MANY_PARTIES).then_some(BREAKER),
         backlog_max: Some(BACKLOG_MAX),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use windlass_jobs::notifications::mail::MailSettings;
     use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhSettings};
 
     use super::*;
-    use crate::config::YlhAccount;
+    use crate::config::{MailAccount, YlhAccount};
 
     #[tokio::test]
     async fn queues_to_the_outside_get_a_breaker_and_what_an_operator_set_stays() {
@@ -156,8 +172,9 @@ mod tests {
         store.set_gate("haier", by_hand.clone()).await.unwrap();
         let callbacks = CallbackKeys { app_key: String::new(), secrets: Vec::new() };
         let ylh = YlhAccount { settings: YlhSettings::default(), callbacks };
+        let mail = MailAccount { settings: MailSettings::default(), from: "shop@shop.example".to_owned() };
         let outside =
-            Outside { haier: None, ylh: Some(ylh), wechat_pay: None, mini_program: None, mail: None };
+            Outside { haier: None, ylh: Some(ylh), wechat_pay: None, mini_program: None, mail: Some(mail) };
         guard(&store, &JobTable::new(JOBS), &outside).await.unwrap();
 
         let stats = store.stats().await.unwrap();
@@ -168,7 +185,9 @@ mod tests {
         assert_eq!((rules("ylh").breaker, rules("ylh").backlog_max), (Some(BREAKER), Some(BACKLOG_MAX)));
         let pace = |queue| (rules(queue).rate.map(|rate| rate.jobs), rules(queue).concurrency_max);
         assert_eq!(pace("ylh"), (Some(10), Some(4)), "a real supplier is not stormed");
-        assert_eq!(pace("wechat_mini"), (None, None));
+        assert_eq!(pace("mail"), (Some(5), None), "nor a mail provider");
+        assert_eq!(pace("wechat_mini"), (None, None), "the sandbox bears everything");
+        assert_eq!(rules("webhook").breaker, None, "one endpoint does not close it for the others");
         assert_eq!((rules("orders").breaker, rules("orders").backlog_max), (None, Some(BACKLOG_MAX)));
     }
 }

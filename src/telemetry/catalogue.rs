@@ -53,13 +53,23 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "windlass_schedule_fired_total",
-        "Instants by outcome: fired, already, overlapped, missed, refused",
+        "Instants by outcome: fired, already, overlapped, missed, paused, refused",
     ),
+    gauge(
+        "windlass_schedule_last_success_timestamp_seconds",
+        "When a job of the schedule last completed in this process, since 1970-01-01 UTC",
+    ),
+    // Housekeeping.
+    counter("windlass_rows_pruned_total", "Rows of the ledger that retention removed, by table"),
+    gauge("windlass_backup_last_success_timestamp_seconds", "When the newest good backup was taken, by kind"),
     // The business.
     counter("windlass_effects_total", "Effects on the outside, by outcome"),
     gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),
     gauge("windlass_findings_open", "Cases that wait for a person, by type"),
     counter("windlass_findings_raised_total", "Cases that were raised, by type"),
+    counter("windlass_reconciliations_total", "Days whose bills were compared, by how that ended"),
+    counter("windlass_reconciled_rows_total", "Rows of trade bills that were compared"),
+    counter("windlass_heals_total", "Findings that were asked for afresh, by what became of them"),
     counter("windlass_order_moves_total", "Orders that moved to a state"),
     counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
     counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),
@@ -67,6 +77,8 @@ pub const METRICS: &[Metric] = &[
         "windlass_refunds_not_enough_total",
         "Refunds that wait because the merchant's balance is too low",
     ),
+    counter("windlass_bills_total", "Answers to a question for a day's bill, by what became of it"),
+    counter("windlass_bill_bad_rows_total", "Lines of bills that cannot be read"),
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
     counter(
         "windlass_sync_codes_total",
@@ -83,6 +95,11 @@ pub const METRICS: &[Metric] = &[
         "What is left on a payer account, in fen (1/100 yuan), by sale group and account",
     ),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
+    counter("windlass_webhook_tries_total", "Tries of webhooks: delivered, not_taken, failed, gone"),
+    counter(
+        "windlass_webhook_endpoints_disabled_total",
+        "Webhook endpoints that were disabled by themselves",
+    ),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
     gauge("windlass_outbox_jobs", "Jobs in the ledger's outbox, by state"),
     counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),

@@ -196,6 +196,11 @@ impl Call {
         self.fail(Fault::Refused { code: redact(code, &self.hide) }, detail)
     }
 
+    /// Not done: the outside wants it later. It answered, so that is no outage.
+    pub fn wanted_later(&self, detail: &str) -> OutsideError {
+        self.fail(Fault::Throttled { retry_after: None }, detail).while_answering()
+    }
+
     pub fn misconfigured(&self, code: &str, detail: &str) -> OutsideError {
         self.fail(Fault::Misconfigured { code: redact(code, &self.hide) }, detail)
     }

@@ -14,6 +14,7 @@ use windlass_engine::{Clock, Job, JobTable, NewJob, State, Store, Timestamp};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
 use windlass_jobs::notifications::mail::{MailSettings, Mailer};
+use windlass_jobs::notifications::{Notifier, Templates};
 use windlass_jobs::outside::{Http, HttpSettings, Secret};
 use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
 use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
@@ -285,6 +286,8 @@ fn shop(ledger: &Ledger, at: &Addresses, settings: Settings, customer_code: &str
         token_timeout: PATIENCE,
         call_timeout: PATIENCE,
     };
+    let templates = Templates::load(None).expect("our own are sound");
+    let notifier = Notifier::new(templates, &Secret::default(), settings.webhook_post(), clock.clone());
     Shop {
         haier: Haier::new(http.clone(), tokens.clone(), haier),
         ylh: Ylh::new(http.clone(), tokens.clone(), ylh),
@@ -292,6 +295,7 @@ fn shop(ledger: &Ledger, at: &Addresses, settings: Settings, customer_code: &str
         wechat_pay: WechatPay::new(http.clone(), wechat_pay).expect("keys"),
         mini_program: MiniProgram::new(http, tokens, mini_program),
         mailer: Mailer::new(MailSettings::default(), clock.clone()),
+        notifier: notifier.expect("a client"),
         settings,
         clock,
         ledger: ledger.clone(),
