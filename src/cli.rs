@@ -17,6 +17,7 @@ use crate::telemetry;
 pub mod api;
 mod bench;
 mod check;
+mod health;
 mod jobs;
 mod keys;
 mod local;
@@ -69,6 +70,8 @@ enum Command {
     Scheduler(Serving),
     /// Looks at configuration, stores and schedules, and tells everything that is wrong with them.
     Check,
+    /// Asks a process whether it is ready: exit code 0 or 1. For health checks of containers.
+    Health(health::Health),
     /// Brings the ledger's schema to this build's.
     Migrate,
     /// The keys to the front door.
@@ -200,6 +203,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
+        Command::Health(health) => everywhere.say(health.run(&config).await?),
         Command::Migrate => everywhere.say(migrate::run(&config).await?),
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),

@@ -53,6 +53,7 @@ pub struct Platform {
     pub table: Arc<JobTable<Shop>>,
     queues: Vec<(String, u32)>,
     lease: Duration,
+    limits: Limits,
 }
 
 /// What a process does beside keeping its stores open.
@@ -93,7 +94,8 @@ impl Platform {
         let queues = queues_of(&config.work)?;
         let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
         let table = Arc::new(table);
-        Ok(Self { clock, store, ledger, shop: None, table, queues, lease })
+        let limits = Limits { close_delay: config.close_delay, ..Limits::default() };
+        Ok(Self { clock, store, ledger, shop: None, table, queues, lease, limits })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -182,7 +184,7 @@ impl Platform {
             kinds: Kinds::of(&self.table)?,
             queues: Default::default(),
             clock: self.clock.clone(),
-            limits: Limits::default(),
+            limits: self.limits,
             metrics,
             access: Access::Open,
             tells_metrics: true,

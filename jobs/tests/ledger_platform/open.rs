@@ -72,13 +72,13 @@ async fn a_file_that_is_no_ledger_is_left_alone_and_named() {
 }
 
 #[tokio::test]
-async fn a_ledger_of_another_build_is_refused_with_what_to_start() {
+async fn a_ledger_that_another_build_broke_is_refused_with_what_to_start() {
     let place = Place::new(Engine::Sqlite);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', 1, x'00', 0)",
+         VALUES (9999, 'breaking_later', 1, x'00', 0)",
     )
     .execute(tx.conn())
     .await
