@@ -152,9 +152,7 @@ impl Config {
         if mode.is_strict() && embedded && !env.has("WINDLASS_DATA") {
             env.problem("WINDLASS_DATA", "production names the folder of its data; there is no default");
         }
-        if mode.is_strict()
-            && [&queue, &database].into_iter().flatten().any(|url| url.path().is_some())
-        {
+        if mode.is_strict() && [&queue, &database].into_iter().flatten().any(|url| url.path().is_some()) {
             env.warning(
                 "the stores are SQLite files: that serves one process, `windlass up`, and no second one",
             );

@@ -12,9 +12,9 @@ use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::front_door::{Limits, METRICS_PATHS, READY_PATHS};
 use crate::front_door::listener::Bounded;
 use crate::front_door::metrics::{self, Render};
+use crate::front_door::{Limits, METRICS_PATHS, READY_PATHS};
 use crate::health::{Health, live};
 
 /// Connections at once: monitors are few.

@@ -14,7 +14,7 @@ REDIS_IMAGE=redis:7.4.1-alpine
 dc() { # IMAGE_NOW says which image services are made from.
     local files=() file
     for file in "${COMPOSE_FILES[@]}"; do files+=(-f "$file"); done
-    (cd "$ROOT" && WINDLASS_IMAGE=${IMAGE_NOW:-$(release current)} docker compose "${files[@]}" "$@")
+    (cd "$ROOT" && DEPLOY_IMAGE=${IMAGE_NOW:-$(release current)} docker compose "${files[@]}" "$@")
 }
 
 prepare() {
@@ -123,7 +123,7 @@ halt() { dc stop -t "$DRAIN_S" api worker scheduler >/dev/null 2>&1; }
 
 # The stores are the containers postgres and redis, with the names of docker-compose.yml and the passwords of ROOT/secrets.
 settings_of_stores() {
-    local secrets=${WINDLASS_SECRETS:-$ROOT/secrets}
+    local secrets=${DEPLOY_SECRETS:-$ROOT/secrets}
     export PGHOST=postgres PGPORT=5432 PGUSER=windlass PGDATABASE=windlass PGPASSWORD REDISCLI_AUTH
     PGPASSWORD=$(cat "$secrets/postgres_password")
     REDISCLI_AUTH=$(cat "$secrets/redis_password")

@@ -102,7 +102,7 @@ start_one() { # start_one REPLICA VERSION
         cd "$ROOT" || exit 1
         # Neither the lock nor anything else of ours is for the process.
         exec 9>&-
-        exec env -u WINDLASS_DEPLOY_LOCKED WINDLASS_SCHEDULES="$ROOT/versions/$version/schedules" setsid \
+        exec env -u DEPLOY_LOCKED WINDLASS_SCHEDULES="$ROOT/versions/$version/schedules" setsid \
             "$ROOT/versions/$version/windlass" "$role" "$listen" "$address" \
             </dev/null >>"$ROOT/log/$name.log" 2>&1
     ) &
@@ -170,8 +170,7 @@ settings_of_stores() {
         REDIS_DB=${REDIS_DB:-0}
         LIVE_HOST=$(setting REDIS_HOST) LIVE_PORT=${port:-6379}
         REDIS_ARGS=(-h "$LIVE_HOST" -p "$LIVE_PORT" -n "$REDIS_DB")
-        REDISCLI_AUTH=$(setting REDIS_PASSWORD)
-        export REDISCLI_AUTH
+        redis_password "$(setting REDIS_PASSWORD)"
     fi
     NAMESPACE=$(setting QUEUE_NAMESPACE)
     NAMESPACE=${NAMESPACE:-windlass}

@@ -70,10 +70,10 @@ begin() {
 # One script at a time changes an installation.
 alone() {
     # One that a script called has its lock already.
-    [ -z "${WINDLASS_DEPLOY_LOCKED:-}" ] || return 0
+    [ -z "${DEPLOY_LOCKED:-}" ] || return 0
     exec 9>"$STATE/lock"
     flock -n 9 || refuse "another deploy, rollback, backup or restore is at work ($STATE/lock)"
-    export WINDLASS_DEPLOY_LOCKED=1
+    export DEPLOY_LOCKED=1
 }
 
 # The release that runs, and the one to go back to; empty when there is none.

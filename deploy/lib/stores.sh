@@ -46,12 +46,17 @@ read_redis_url() {
     LIVE_HOST=${BASH_REMATCH[6]:-127.0.0.1} LIVE_PORT=${BASH_REMATCH[8]:-6379}
     REDIS_ARGS=(-h "$LIVE_HOST" -p "$LIVE_PORT" -n "$REDIS_DB")
     [ "${BASH_REMATCH[1]}" = redis ] || REDIS_ARGS+=(--tls)
-    REDISCLI_AUTH=$(percent_decoded "${BASH_REMATCH[5]}")
+    redis_password "$(percent_decoded "${BASH_REMATCH[5]}")"
     if [ -n "${BASH_REMATCH[3]}" ]; then
         LIVE_USER=$(percent_decoded "${BASH_REMATCH[3]}")
         REDIS_ARGS+=(--user "$LIVE_USER")
     fi
-    export REDISCLI_AUTH
+}
+
+# redis-cli sends an empty password too.
+redis_password() {
+    unset REDISCLI_AUTH
+    if [ -n "$1" ]; then export REDISCLI_AUTH=$1; fi
 }
 
 sql() { # sql DATABASE STATEMENT

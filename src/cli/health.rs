@@ -29,7 +29,9 @@ impl Health {
         let path = if self.live { "/livez" } else { "/readyz" };
         let json = Api::new(&base)?.get(path, &[]).await.map_err(|error| match error {
             // What it does not do stands in the answer.
-            super::api::ApiError::Refused { problem, .. } => anyhow::anyhow!("{base} is not ready: {problem}"),
+            super::api::ApiError::Refused { problem, .. } => {
+                anyhow::anyhow!("{base} is not ready: {problem}")
+            }
             failed => failed.into(),
         })?;
         let state = if self.live { "lives" } else { "is ready" };

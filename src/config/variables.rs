@@ -88,7 +88,12 @@ pub const VARIABLES: &[Variable] = &[
         "Seconds that the front door goes on serving after it was told to stop, 0 to 60: it is not ready then, and \
          balancers turn away before it closes",
     ),
-    plain(Process, "WINDLASS_DATA", "./data", "The folder of the embedded files; test and production must name it"),
+    plain(
+        Process,
+        "WINDLASS_DATA",
+        "./data",
+        "The folder of the embedded files; test and production must name it",
+    ),
     plain(Process, "WINDLASS_SCHEDULES", "./schedules", "The folder of the schedules' files"),
     plain(
         Process,

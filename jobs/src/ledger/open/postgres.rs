@@ -171,9 +171,8 @@ async fn migrate(conn: &mut AnyConnection, server: &Server, place: &Place) -> Re
         migrator.iter().map(|step| (step.version, step.checksum.to_vec(), step.sql.as_str())).collect();
     let pending = ours.iter().filter(|(version, ..)| !applied.iter().any(|done| done.version == *version));
     let pending: Vec<&str> = pending.map(|(_, _, sql)| *sql).collect();
-    let is_done = ours
-        .iter()
-        .all(|(v, sum, _)| applied.iter().any(|done| done.version == *v && done.checksum == *sum));
+    let is_done =
+        ours.iter().all(|(v, sum, _)| applied.iter().any(|done| done.version == *v && done.checksum == *sum));
     if is_done {
         // The migrator would need the right to create tables to find that there are none to create.
         return Ok(());
