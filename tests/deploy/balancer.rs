@@ -58,10 +58,14 @@ impl Balancer {
 }
 
 impl Balancer {
-    /// The first of what nginx has to complain about.
+    /// The first of what nginx has to complain about, beside the doors that were closed in their turn.
     pub fn errors(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().take(20).map(|line| format!("{line}\n")).collect()
+        text.lines()
+            .filter(|line| !line.contains("Connection refused"))
+            .take(20)
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::balancer::Balancer;
 /// Jobs in a second.
 const RATE: u32 = 200;
 /// Calls at once: a shop has so many processes.
-const CALLERS: usize = 64;
+const CALLERS: usize = 16;
 /// Longer than any bound of the front door and the balancer.
 const PATIENCE: Duration = Duration::from_secs(90);
 pub const TAG: &str = "load:1";
