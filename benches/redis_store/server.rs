@@ -21,7 +21,9 @@ impl Server {
             Fsync::Everysec => "everysec",
             Fsync::Always => "always",
         };
-        Self(Redis::with(&["--appendfsync", fsync]))
+        // As the production guide says: a queue writes much and holds little, and at the default of 64 MB a busy one is
+        // rewritten all the time.
+        Self(Redis::with(&["--appendfsync", fsync, "--auto-aof-rewrite-min-size", "1gb"]))
     }
 
     pub fn url(&self) -> String {

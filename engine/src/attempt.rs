@@ -3,6 +3,7 @@
 //! Whatever a job does (fail, panic, hang, ignore a cancellation), an attempt ends in exactly one settlement,
 //! or in none when the lease was lost. It stores nothing itself.
 
+mod first_look;
 mod panics;
 
 use std::panic::AssertUnwindSafe;
@@ -13,6 +14,7 @@ use futures_util::FutureExt;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use first_look::FirstLooks;
 pub use panics::remember_panic_places;
 
 use crate::backend::{Acks, Grip, Hands, InHand};
@@ -72,7 +74,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
                 let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
                 let context = self.context_of(&delivery, kind, envelope, &grip);
                 let ending = self.body(kind, payload, timeout, &context, &grip).await;
-                let cancelling = grip.cancel.is_cancelled();
+                let cancelling = context.is_cancelled();
                 let Some((end, outage)) = self.end_of(&delivery, kind, &context, ending, cancelling) else {
                     return self.lease_lost(delivery);
                 };
@@ -130,7 +132,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
             created_at: delivery.created_at,
             deadline_at: delivery.deadline_at,
         };
-        let context = JobContext::new(facts, envelope, self.clock.clone(), grip.cancel.clone());
+        let context = JobContext::new(facts, envelope, self.clock.clone());
         grip.attach(&context);
         context
     }
@@ -148,7 +150,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let job = async { (kind.run)(payload, self.context.clone(), context.clone()).await };
         let job = AssertUnwindSafe(job).catch_unwind();
         let stubborn = async {
-            grip.cancel.cancelled().await;
+            context.cancelled().await;
             tokio::time::sleep(CANCEL_GRACE).await;
         };
         tokio::select! {

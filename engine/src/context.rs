@@ -1,9 +1,10 @@
 //! What a running job can ask and tell: who it is, whether it is still wanted, how far it is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, FiredBy};
@@ -26,7 +27,9 @@ struct Attempt {
     /// Without its payload, which the job itself has.
     envelope: Envelope,
     clock: Clock,
-    cancel: CancellationToken,
+    /// Somebody asked that the job stop.
+    asked_to_stop: AtomicBool,
+    stop_now: Notify,
     notes: Mutex<Notes>,
 }
 
@@ -61,8 +64,15 @@ pub struct Notes {
 }
 
 impl JobContext {
-    pub fn new(facts: AttemptFacts, envelope: Envelope, clock: Clock, cancel: CancellationToken) -> Self {
-        Self(Arc::new(Attempt { facts, envelope, clock, cancel, notes: Mutex::default() }))
+    pub fn new(facts: AttemptFacts, envelope: Envelope, clock: Clock) -> Self {
+        Self(Arc::new(Attempt {
+            facts,
+            envelope,
+            clock,
+            asked_to_stop: AtomicBool::new(false),
+            stop_now: Notify::new(),
+            notes: Mutex::default(),
+        }))
     }
 
     pub fn id(&self) -> &JobId {
@@ -122,12 +132,21 @@ impl JobContext {
 
     /// Somebody asked that this job stop. A job that takes long looks here, or waits on [`Self::cancelled`].
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancel.is_cancelled()
+        self.0.asked_to_stop.load(Ordering::Acquire)
     }
 
     /// Ends when somebody asks that this job stop.
     pub async fn cancelled(&self) {
-        self.0.cancel.cancelled().await;
+        // Made before the look: what comes in between wakes it.
+        let now = self.0.stop_now.notified();
+        if !self.is_cancelled() {
+            now.await;
+        }
+    }
+
+    pub(crate) fn ask_to_stop(&self) {
+        self.0.asked_to_stop.store(true, Ordering::Release);
+        self.0.stop_now.notify_waiters();
     }
 
     /// Tells how far the job is. The newest is kept and shown while the job runs.

@@ -14,7 +14,7 @@ use metrics::{counter, gauge};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Runner, remember_panic_places};
+use crate::attempt::{FirstLooks, Runner, remember_panic_places};
 use crate::backend::{BackendSettings, Hands, InHand, OnEnded, QueueBackend};
 use crate::clock::{Clock, Timestamp};
 use crate::job::JobTable;
@@ -110,18 +110,10 @@ impl<C: Send + Sync + 'static> Workers<C> {
             queue: queue.into(),
             hurry,
         });
-        let worker = WorkerBuilder::new(name.as_str())
-            .backend(backend)
-            .concurrency(slots as usize)
-            .build(move |in_hand: InHand| {
-                // A task each: the handlers of one apalis worker share one task otherwise, and so one core.
-                let attempt = tokio::spawn(runner.clone().run(in_hand));
-                async move {
-                    if let Err(error) = attempt.await {
-                        tracing::error!(%error, "an attempt ended without saying how; its lease will run out");
-                    }
-                }
-            });
+        let first_looks = Arc::new(FirstLooks::default());
+        let worker = WorkerBuilder::new(name.as_str()).backend(backend).concurrency(slots as usize).build(
+            move |in_hand: InHand| first_looks.clone().see_through(Box::pin(runner.clone().run(in_hand))),
+        );
         let stopped = async move {
             stop.cancelled().await;
             Ok::<(), std::io::Error>(())

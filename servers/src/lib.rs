@@ -13,5 +13,5 @@ mod redis;
 
 pub use postgres::{Postgres, psql, try_psql};
 pub use process::{Process, free_port};
-pub use proxy::Proxy;
+pub use proxy::{After, Proxy};
 pub use redis::Redis;

@@ -17,14 +17,24 @@ pub struct Proxy {
 struct Way {
     server_port: u16,
     is_closing: AtomicBool,
-    cuts: AtomicU64,
+    cuts_up: AtomicU64,
+    cuts_down: AtomicU64,
     chance: Mutex<Chance>,
+}
+
+/// After how many bytes a connection breaks, whichever of its ways has carried its own first.
+#[derive(Clone, Debug)]
+pub struct After {
+    /// To the server.
+    pub up: Range<u64>,
+    /// From the server.
+    pub down: Range<u64>,
 }
 
 struct Chance {
     rng: fastrand::Rng,
     /// None: nothing is cut.
-    bytes: Option<Range<u64>>,
+    after: Option<After>,
 }
 
 impl Proxy {
@@ -35,8 +45,9 @@ impl Proxy {
         let way = Arc::new(Way {
             server_port,
             is_closing: AtomicBool::new(false),
-            cuts: AtomicU64::new(0),
-            chance: Mutex::new(Chance { rng: fastrand::Rng::with_seed(seed), bytes: None }),
+            cuts_up: AtomicU64::new(0),
+            cuts_down: AtomicU64::new(0),
+            chance: Mutex::new(Chance { rng: fastrand::Rng::with_seed(seed), after: None }),
         });
         std::thread::spawn({
             let way = way.clone();
@@ -49,14 +60,14 @@ impl Proxy {
         self.port
     }
 
-    /// From now on each connection, old and new, breaks when so many bytes went one of its ways; None: no more.
-    pub fn cut_after(&self, bytes: Option<Range<u64>>) {
-        self.way.chance().bytes = bytes;
+    /// From now on each connection, old and new, breaks so; None: no more.
+    pub fn cut_after(&self, after: Option<After>) {
+        self.way.chance().after = after;
     }
 
-    /// How many connections were cut.
-    pub fn cuts(&self) -> u64 {
-        self.way.cuts.load(Ordering::Relaxed)
+    /// How many connections broke on the way to the server, and from it.
+    pub fn cuts(&self) -> (u64, u64) {
+        (self.way.cuts_up.load(Ordering::Relaxed), self.way.cuts_down.load(Ordering::Relaxed))
     }
 }
 
@@ -80,25 +91,26 @@ impl Way {
             // Without these two a call takes longer, and nothing else changes.
             let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (Ok(from), Ok(to)) = (client.try_clone(), server.try_clone()) else { continue };
-            for (from, to) in [(from, to), (server, client)] {
+            for (from, to, is_up) in [(from, to, true), (server, client, false)] {
                 let way = self.clone();
-                std::thread::spawn(move || way.pass(from, to));
+                std::thread::spawn(move || way.pass(from, to, is_up));
             }
         }
     }
 
     /// Passes bytes on until there are no more or the connection's are used up; then both its ways are over.
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool) {
         let mut buffer = [0; BUFFER_BYTES];
         let mut left = None;
         while let Ok(n @ 1..) = from.read(&mut buffer) {
-            left = self.left(left);
+            left = self.left(left, is_up);
             let passed = left.map_or(n, |left| n.min(usize::try_from(left).unwrap_or(n)));
             if to.write_all(&buffer[..passed]).is_err() {
                 break;
             }
             if passed < n {
-                self.cuts.fetch_add(1, Ordering::Relaxed);
+                let cuts = if is_up { &self.cuts_up } else { &self.cuts_down };
+                cuts.fetch_add(1, Ordering::Relaxed);
                 break;
             }
             left = left.map(|left| left - n as u64);
@@ -107,9 +119,10 @@ impl Way {
     }
 
     /// What may still pass, with a number drawn where there is none yet; None: everything.
-    fn left(&self, left: Option<u64>) -> Option<u64> {
+    fn left(&self, left: Option<u64>, is_up: bool) -> Option<u64> {
         let mut chance = self.chance();
-        let bytes = chance.bytes.clone()?;
+        let After { up, down } = chance.after.clone()?;
+        let bytes = if is_up { up } else { down };
         Some(left.unwrap_or_else(|| chance.rng.u64(bytes)))
     }
 

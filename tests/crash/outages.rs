@@ -126,9 +126,10 @@ impl Town {
 
 #[track_caller]
 fn cut(way: &windlass_servers::Proxy) {
-    let enough = way.cuts() + CUTS;
-    way.cut_after(Some(CUT_AFTER));
-    let cut = within(SEEN_MAX, || (way.cuts() >= enough).then_some(()));
+    let cuts = || way.cuts().0 + way.cuts().1;
+    let enough = cuts() + CUTS;
+    way.cut_after(Some(windlass_servers::After { up: CUT_AFTER, down: CUT_AFTER }));
+    let cut = within(SEEN_MAX, || (cuts() >= enough).then_some(()));
     way.cut_after(None);
-    assert!(cut.is_some(), "only {} of {CUTS} connections were cut", way.cuts() + CUTS - enough);
+    assert!(cut.is_some(), "only {} of {CUTS} connections were cut", cuts() + CUTS - enough);
 }

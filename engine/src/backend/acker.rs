@@ -30,14 +30,14 @@ pub(crate) struct Acks {
 }
 
 enum Message {
-    Ended { settlement: Box<Settlement>, in_outbox: bool },
+    Ended { settlement: Settlement, in_outbox: bool },
     Close,
 }
 
 impl Acks {
     pub(crate) fn ended(&self, settlement: Settlement, in_outbox: bool) {
         // The acker ends only after the last attempt has.
-        let _ = self.send.send(Message::Ended { settlement: Box::new(settlement), in_outbox });
+        let _ = self.send.send(Message::Ended { settlement, in_outbox });
     }
 
     /// A delivery that never began.
@@ -68,7 +68,7 @@ pub(super) fn start(
             for message in batch.drain(..) {
                 match message {
                     Message::Ended { settlement, in_outbox: here } => {
-                        ended.push(*settlement);
+                        ended.push(settlement);
                         in_outbox.push(here);
                     }
                     Message::Close => close = true,

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
 use crate::context::JobContext;
 use crate::id::{JobId, Token};
 use crate::store::{Delivery, Held, JobNotes};
+
+type ByDelivery = HashMap<(JobId, Token), Arc<Grip>, foldhash::fast::RandomState>;
 
 /// Shared between the fetcher, the attempts, the acker and the keeper.
 #[derive(Clone, Default)]
@@ -19,7 +20,7 @@ pub(crate) struct Hands(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    held: Mutex<HashMap<(JobId, Token), Arc<Grip>>>,
+    held: Mutex<ByDelivery>,
     buffered: AtomicU32,
     count: AtomicU32,
     /// A slot or a place in the buffer came free.
@@ -38,8 +39,8 @@ pub struct InHand {
 pub(crate) struct Grip {
     /// Wall time of the reserve or of the last renewal, in microseconds.
     renewed_at: AtomicI64,
-    /// Somebody asked the job to stop.
-    pub(crate) cancel: CancellationToken,
+    /// Somebody asked the job to stop: kept here until there is a context to tell it.
+    asked_to_stop: AtomicBool,
     /// The lease went to somebody else: the attempt must stop and say nothing.
     lost: AtomicBool,
     lost_now: Notify,
@@ -50,7 +51,7 @@ impl Grip {
     fn new(wall: Timestamp) -> Self {
         Self {
             renewed_at: AtomicI64::new(wall.micros()),
-            cancel: CancellationToken::new(),
+            asked_to_stop: AtomicBool::new(false),
             lost: AtomicBool::new(false),
             lost_now: Notify::new(),
             context: OnceLock::new(),
@@ -61,6 +62,16 @@ impl Grip {
     pub(crate) fn attach(&self, context: &JobContext) {
         // There is one attempt of a delivery.
         let _ = self.context.set(context.clone());
+        if self.asked_to_stop.load(Ordering::Acquire) {
+            context.ask_to_stop();
+        }
+    }
+
+    fn ask_to_stop(&self) {
+        self.asked_to_stop.store(true, Ordering::Release);
+        if let Some(context) = self.context.get() {
+            context.ask_to_stop();
+        }
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -155,7 +166,7 @@ impl Hands {
 
     pub(crate) fn ask_to_stop(&self, cancelling: &[(JobId, Token)]) {
         let held = self.lock();
-        cancelling.iter().filter_map(|key| held.get(key)).for_each(|grip| grip.cancel.cancel());
+        cancelling.iter().filter_map(|key| held.get(key)).for_each(|grip| grip.ask_to_stop());
     }
 
     pub(crate) fn close(&self) {
@@ -171,7 +182,7 @@ impl Hands {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(JobId, Token), Arc<Grip>>> {
+    fn lock(&self) -> MutexGuard<'_, ByDelivery> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

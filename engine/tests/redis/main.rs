@@ -20,7 +20,6 @@ mod opening;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
-mod proxy;
 #[cfg(test)]
 mod stale;
 #[cfg(test)]

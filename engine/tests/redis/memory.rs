@@ -165,14 +165,18 @@ async fn completed_jobs_beyond_their_number_go_as_others_complete() {
 async fn completed_jobs_beyond_their_bytes_go_as_others_complete() {
     let redis = Redis::start();
     let settings = RedisSettings { completed_bytes_max: 200_000, ..settings(redis.url()) };
-    let books = format!("{{windlass:{}}}:q:{QUEUE}:n", settings.namespace);
+    let key = |part| format!("{{windlass:{}}}:q:{QUEUE}:{part}", settings.namespace);
+    let (books, large) = (key("n"), key("large"));
     let store = complete_many(settings, 20).await;
     let counts = store.stats().await.unwrap()[0].counts;
     assert!(counts.completed < 200_000 / 500 + 200, "{counts:?}");
     assert!(counts.completed > 100, "{counts:?}");
     assert_eq!((counts.accepted, counts.completed + counts.pruned), (2_000, 2_000));
-    let kept: u64 = redis.cli(&["hget", &books, "kept"]).trim().parse().unwrap();
-    let each = kept / counts.completed;
-    assert!((500..900).contains(&each), "{kept} bytes for {} jobs", counts.completed);
+    let booked: u64 = redis.cli(&["hget", &books, "large"]).trim().parse().unwrap();
+    let sizes: Vec<u64> =
+        redis.cli(&["hvals", &large]).lines().map(|size| size.trim().parse().unwrap()).collect();
+    assert_eq!((sizes.len() as u64, sizes.iter().sum::<u64>()), (counts.completed, booked));
+    let each = booked / counts.completed;
+    assert!((500..900).contains(&each), "{booked} bytes for {} jobs", counts.completed);
     assert_balanced(&store).await;
 }

@@ -106,11 +106,15 @@ async fn a_cluster_is_refused() {
 }
 
 #[tokio::test]
-async fn a_newer_layout_is_left_alone() {
+async fn the_layout_of_another_build_is_left_alone() {
     let redis = Redis::start();
     let settings = settings(redis.url());
     let meta = format!("{{windlass:{}}}:meta", settings.namespace);
-    for (layout, says) in [("99", "newer Windlass (layout 99"), ("blue", "not of a Windlass that ever was")] {
+    for (layout, says) in [
+        ("99", "newer Windlass (layout 99"),
+        ("1", "older Windlass (layout 1"),
+        ("blue", "not of a Windlass that ever was"),
+    ] {
         redis.cli(&["hset", &meta, "layout", layout]);
         let refusal = refusal(settings.clone()).await;
         assert!(matches!(refusal, StoreError::Unreadable(_)), "{refusal:?}");

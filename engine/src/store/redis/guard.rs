@@ -11,7 +11,7 @@ use crate::store::StoreError;
 /// The oldest Redis that knows the flags of our scripts.
 const VERSION_MIN: (u32, u32) = (7, 0);
 /// The form of the keys: see `lua/README.md`.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
 
 /// What a server tells of itself, by field.
 pub(super) type Info = HashMap<String, String>;
@@ -141,6 +141,10 @@ async fn check_layout(link: &Link, prefix: &str) -> Result<(), StoreError> {
         Ok(newer) if newer > LAYOUT => Err(StoreError::Unreadable(format!(
             "{prefix}* was written by a newer Windlass (layout {newer}, this build knows {LAYOUT}); run that version, \
              or use another QUEUE_NAMESPACE"
+        ))),
+        Ok(older @ 1..) => Err(StoreError::Unreadable(format!(
+            "{prefix}* was written by an older Windlass (layout {older}, this build knows {LAYOUT}): let that version \
+             work its queues empty, then give this one another QUEUE_NAMESPACE"
         ))),
         _ => Err(StoreError::Unreadable(format!(
             "{meta} is not of a Windlass that ever was (layout {found:?}); use another QUEUE_NAMESPACE"

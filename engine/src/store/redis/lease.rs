@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::read::queues;
 use super::record::{escaped, stored_id};
 use super::reply::Reply;
 use super::script;
@@ -33,8 +34,9 @@ pub(super) async fn renew(
             call.arg(*token);
         }
         call.arg(some.len());
-        for (id, job) in ids.iter().zip(some) {
-            call.text(id).arg(job.token.0);
+        let places = shared.held.places(some.iter().map(|job| (&job.id, job.token)));
+        for ((id, job), place) in ids.iter().zip(some).zip(places) {
+            call.text(id).arg(job.token.0).arg(place);
         }
         let noted: Vec<_> =
             ids.iter().zip(some).filter_map(|(id, job)| Some((id, job.token, job.notes.as_ref()?))).collect();
@@ -55,8 +57,7 @@ pub(super) async fn renew(
             places.into_iter().map(job).collect()
         };
         let lost = places()?;
-        let ids: Vec<String> = lost.iter().map(|(id, _)| stored_id(id)).collect();
-        shared.held.take(ids.iter().zip(&lost).map(|(id, (_, token))| (id.as_str(), *token)), |_| ());
+        shared.held.take(lost.iter().map(|(id, token)| (id, *token)), |_| ());
         renewed.lost.extend(lost);
         renewed.cancelling.extend(places()?);
     }
@@ -75,38 +76,59 @@ impl FullLooks {
     }
 }
 
-/// Puts back what was held under leases that ran out, queue by queue and slice by slice.
+/// Puts back what was held under leases that ran out, queue by queue and slice by slice; now and then also what lost
+/// its lease.
 pub(super) async fn reap(shared: &Shared, looks: &FullLooks) -> Result<Reaped, StoreError> {
-    let reply = Reply::of("reap");
-    let mut call = shared.call(&script::EXPIRED);
-    call.arg(u8::from(looks.is_due(shared.clock.wall().micros())));
-    let mut found = reply.list(shared.run(&call).await?)?.into_iter();
+    let reply = Reply::of("expired");
+    let mut found = reply.list(shared.run(&shared.call(&script::EXPIRED)).await?)?.into_iter();
     let mut all = Reaped::default();
     while let (Some(queue), Some(tokens)) = (found.next(), found.next()) {
-        let queue = reply.text(queue)?;
-        let tokens: Vec<u64> =
-            reply.list(tokens)?.iter().map(|token| reply.number(token)).collect::<Result<_, _>>()?;
-        let mut cursor = "0".to_owned();
-        loop {
-            let mut call = shared.call(&script::REAP);
-            call.text(&queue).text(&cursor).arg(CRASHES_MAX);
-            for token in &tokens {
-                call.arg(*token);
-            }
-            let slice = reply.list(shared.run(&call).await?)?;
-            let [next, ready, dead] = slice.as_slice() else { return Err(reply.wrong()) };
-            let count = |n| reply.number(n).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-            all.back_to_ready += count(ready)?;
-            let poisoned = count(dead)?;
-            if poisoned > 0 {
-                tracing::warn!(queue, poisoned, "jobs are dead: every worker that took them died");
-            }
-            all.poisoned += poisoned;
-            cursor = reply.text(next.clone())?;
-            if cursor == "0" {
-                break;
-            }
+        take_back(shared, &reply.text(queue)?, &reply.numbers(tokens)?, &mut all).await?;
+    }
+    if looks.is_due(shared.clock.wall().micros()) {
+        for queue in queues(shared).await? {
+            look_for_strays(shared, &queue, &mut all).await?;
         }
     }
     Ok(all)
+}
+
+/// What is held without a lease, because an answer or a part of the server's memory was lost.
+async fn look_for_strays(shared: &Shared, queue: &str, all: &mut Reaped) -> Result<(), StoreError> {
+    let reply = Reply::of("stray");
+    let mut cursor = "0".to_owned();
+    loop {
+        let mut call = shared.call(&script::STRAY);
+        call.text(queue).text(&cursor);
+        let mut page = reply.list(shared.run(&call).await?)?.into_iter();
+        cursor = reply.text(page.next().ok_or_else(|| reply.wrong())?)?;
+        let tokens: Vec<u64> = page.map(|token| reply.number(&token)).collect::<Result<_, _>>()?;
+        take_back(shared, queue, &tokens, all).await?;
+        if cursor == "0" {
+            return Ok(());
+        }
+    }
+}
+
+async fn take_back(shared: &Shared, queue: &str, tokens: &[u64], all: &mut Reaped) -> Result<(), StoreError> {
+    let reply = Reply::of("reap");
+    let mut rest = tokens;
+    while !rest.is_empty() {
+        let mut call = shared.call(&script::REAP);
+        call.text(queue).arg(CRASHES_MAX);
+        for token in rest {
+            call.arg(*token);
+        }
+        let slice = reply.list(shared.run(&call).await?)?;
+        let [done, ready, dead] = slice.as_slice() else { return Err(reply.wrong()) };
+        let count = |n| reply.number(n).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        all.back_to_ready += count(ready)?;
+        let poisoned = count(dead)?;
+        if poisoned > 0 {
+            tracing::warn!(queue, poisoned, "jobs are dead: every worker that took them died");
+        }
+        all.poisoned += poisoned;
+        rest = rest.get(count(done)? as usize..).ok_or_else(|| reply.wrong())?;
+    }
+    Ok(())
 }

@@ -153,7 +153,7 @@ impl<'s> Walk<'s> {
     async fn ids(&self, lane: &Lane) -> Result<Vec<(usize, String)>, StoreError> {
         let key = |part: &str| queue_key(self.shared, &lane.queue, part);
         match lane.state {
-            State::Running => self.of_hash(&key("run")).await,
+            State::Running => self.of_tokens(&key("run")).await,
             State::Ready => self.of_list(&key(&format!("r{}", lane.class))).await,
             State::Completed => self.of_list(&key("done")).await,
             State::Scheduled => self.of_set(&key("sched"), true).await,
@@ -207,11 +207,13 @@ impl<'s> Walk<'s> {
         Ok((from..).zip(members.into_iter().map(id)).collect())
     }
 
-    /// Running jobs are as many as workers have slots: sorted each time.
-    async fn of_hash(&self, key: &str) -> Result<Vec<(usize, String)>, StoreError> {
-        let ids = self.texts(redis::cmd("HKEYS").arg(key)).await?;
-        let mut ids: Vec<_> = ids.into_iter().filter_map(|stored| Some((id_of(&stored)?, stored))).collect();
+    /// Running jobs are as many as workers have slots: sorted each time. What a token holds no more is among them.
+    async fn of_tokens(&self, key: &str) -> Result<Vec<(usize, String)>, StoreError> {
+        let held = self.texts(redis::cmd("HVALS").arg(key)).await?;
+        let stored = held.iter().flat_map(|ids| ids.split_whitespace());
+        let mut ids: Vec<_> = stored.filter_map(|stored| Some((id_of(stored)?, stored.to_owned()))).collect();
         ids.sort_by(|a, b| b.0.cmp(&a.0));
+        ids.dedup();
         let after = self.after.as_ref().and_then(|place| id_of(&place.id));
         let rest = ids.into_iter().filter(|(id, _)| after.as_ref().is_none_or(|after| id < after));
         Ok((0..).zip(rest.take(CHUNK).map(|(_, stored)| stored)).collect())

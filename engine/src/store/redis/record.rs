@@ -178,9 +178,9 @@ impl<'r> Record<'r> {
 /// The first fields of a record, which the record of its completion begins with, and the envelope without its payload.
 #[derive(Clone, Debug)]
 pub(super) struct Slim {
-    /// After the state: priority to deadline.
-    head: Box<str>,
-    envelope: Box<str>,
+    /// What of the first line comes after the state, then the envelope.
+    text: Box<str>,
+    head: usize,
     /// The plain unique key that the job holds, with its letter.
     pub unique: Option<Box<str>>,
 }
@@ -193,41 +193,21 @@ impl Slim {
             (0, 0) => (record.envelope, ""),
             (from, to) => (record.envelope.get(..from)?, record.envelope.get(to..)?),
         };
-        let mut envelope = String::with_capacity(before.len() + after.len() + 4);
-        envelope.push_str(before);
-        if !after.is_empty() {
-            envelope.push_str("null");
-            envelope.push_str(after);
-        }
+        let payload = if after.is_empty() { "" } else { "null" };
         let unique = record.unique.starts_with('k').then(|| record.unique.into());
-        Some(Self { head: head.into(), envelope: envelope.into(), unique })
+        Some(Self { text: [head, before, payload, after].concat().into(), head: head.len(), unique })
     }
 
-    /// The record of the completed job.
-    pub fn completed(
-        &self,
-        now: Timestamp,
-        attempt: u32,
-        crashes: u32,
-        worker: &str,
-        result: Option<&str>,
-    ) -> String {
-        let result = result.unwrap_or_default();
-        let mut out =
-            String::with_capacity(self.head.len() + self.envelope.len() + result.len() + worker.len() + 40);
-        let _ = write!(
-            out,
-            "c{}\t{}\t{attempt}\t{crashes}\t{}\t{}",
-            self.head,
-            now.micros(),
-            escaped(worker),
-            result.len()
-        );
-        out.push('\n');
-        out.push_str(result);
-        out.push_str(&self.envelope);
-        out
+    /// The record of the completed job. `tail`: see [`finish`].
+    pub fn completed(&self, tail: &str, result: &str) -> String {
+        let (head, envelope) = self.text.split_at(self.head);
+        ["c", head, tail, result, envelope].concat()
     }
+}
+
+/// The end of the first line of a completed job's record. `worker` as it is stored.
+pub(super) fn finish(now: Timestamp, attempt: u32, crashes: u32, worker: &str, result: &str) -> String {
+    format!("\t{}\t{attempt}\t{crashes}\t{worker}\t{}\n", now.micros(), result.len())
 }
 
 /// Attempts used, crashes, when it is due again, and who had it last: of a job that came back or ended badly.
@@ -309,7 +289,8 @@ mod tests {
         };
         let waiting = waiting(&job, Timestamp::from_secs(5), None);
         let slim = Slim::of(&Record::read(&waiting).unwrap(), &waiting).unwrap();
-        let text = slim.completed(Timestamp::from_secs(8), 2, 1, "w 1", Some("{\"sn\":7}"));
+        let result = "{\"sn\":7}";
+        let text = slim.completed(&finish(Timestamp::from_secs(8), 2, 1, &escaped("w 1"), result), result);
         let read = Record::read(&text).unwrap();
         assert_eq!((read.priority, unescaped(read.queue)), (Priority::High, "a\tqueue".to_owned()));
         assert_eq!(read.unique_key().as_deref(), Some("k\n1"));

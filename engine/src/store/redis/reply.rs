@@ -20,6 +20,10 @@ impl Reply {
         unexpected(self.what)
     }
 
+    pub fn numbers(&self, value: Value) -> Result<Vec<u64>, StoreError> {
+        self.list(value)?.iter().map(|number| self.number(number)).collect()
+    }
+
     pub fn list(&self, value: Value) -> Result<Vec<Value>, StoreError> {
         match value {
             Value::Array(items) => Ok(items),

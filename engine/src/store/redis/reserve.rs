@@ -176,11 +176,11 @@ impl Asking {
         tries: Vec<Value>,
     ) -> Result<Found, StoreError> {
         let reply = Reply::of("reserve");
-        let worker: Arc<str> = self.ask.worker.as_str().into();
+        let worker: Arc<str> = escaped(&self.ask.worker).into();
         let mut tries = tries.into_iter();
         let (mut deliveries, mut held, mut expired) =
             (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()), Vec::new());
-        for (id, text) in ids.into_iter().zip(records) {
+        for (place, (id, text)) in (1..).zip(ids.into_iter().zip(records)) {
             let (stored, text) = (reply.text(id)?, reply.maybe_text(text)?);
             let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
             let read = text.as_deref().and_then(|text| {
@@ -196,10 +196,20 @@ impl Asking {
             let tries = tried.as_deref().and_then(Tries::read).unwrap_or_default();
             let never_started = tries.attempts == 0 && tries.crashes == 0;
             if never_started && record.deadline_at.is_some_and(|deadline| deadline < now) {
-                expired.push(stored);
+                expired.push((id, place));
                 continue;
             }
             let (attempt, crashes) = (tries.attempts + 1, tries.crashes);
+            let job = HeldJob {
+                token,
+                place,
+                stored: stored.into(),
+                attempt,
+                crashes,
+                worker: worker.clone(),
+                slim,
+            };
+            held.push((id.clone(), job));
             deliveries.push(Delivery {
                 id,
                 token,
@@ -210,10 +220,6 @@ impl Asking {
                 deadline_at: record.deadline_at,
                 envelope: record.envelope.to_owned(),
             });
-            held.push((
-                stored.into_boxed_str(),
-                HeldJob { token, attempt, crashes, worker: worker.clone(), slim },
-            ));
         }
         self.shared.held.add(held.into_iter());
         if !expired.is_empty() {
@@ -224,7 +230,8 @@ impl Asking {
                 message: "its deadline passed before it started".into(),
             };
             let fault = record::fault(&fault);
-            let expired = expired.into_iter().map(|id| (id, Op::Expired { fault: fault.clone() }));
+            let expired =
+                expired.into_iter().map(|(id, place)| (id, place, Op::Expired { fault: fault.clone() }));
             self.ends.end_all(&self.queue, token, expired).await?;
         }
         Ok(if deliveries.is_empty() { Found::Again } else { Found::Jobs(deliveries) })
@@ -233,7 +240,8 @@ impl Asking {
     async fn give_back(&self, untaken: Vec<Delivery>) {
         let Some(token) = untaken.first().map(|delivery| delivery.token) else { return };
         let jobs = untaken.len();
-        let untaken = untaken.into_iter().map(|delivery| (record::stored_id(&delivery.id), Op::Released));
+        let places = self.shared.held.places(untaken.iter().map(|delivery| (&delivery.id, token)));
+        let untaken = untaken.into_iter().zip(places).map(|(job, place)| (job.id, place, Op::Released));
         if let Err(error) = self.ends.end_all(&self.queue, token, untaken).await {
             tracing::warn!(jobs, %error, "jobs that nobody took wait for their lease to end");
         }

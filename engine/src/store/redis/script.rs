@@ -45,13 +45,14 @@ macro_rules! scripts {
 scripts! {
     ENQUEUE: Refused ["accept", "enqueue"];
     RESERVE: Allowed ["gate", "promote", "reserve"];
-    SETTLE: Allowed ["gate", "accept", "finish", "forget", "settle"];
-    RENEW: Allowed ["renew"];
+    SETTLE: Allowed ["gate", "accept", "hold", "finish", "forget", "settle"];
+    RENEW: Allowed ["hold", "renew"];
     EXPIRED: Allowed ["expired"];
-    REAP: Allowed ["gate", "finish", "reap"];
-    ACT: Allowed ["accept", "finish", "forget", "where", "act"];
-    VIEW: Allowed ["where", "view"];
-    STATES: Allowed ["where", "states"];
+    STRAY: Allowed ["stray"];
+    REAP: Allowed ["gate", "hold", "finish", "reap"];
+    ACT: Allowed ["accept", "hold", "finish", "forget", "where", "act"];
+    VIEW: Allowed ["hold", "where", "view"];
+    STATES: Allowed ["hold", "where", "states"];
     STATS: Allowed ["promote", "stats"];
     AUDIT: Allowed ["audit"];
     PRUNE: Allowed ["forget", "prune"];
@@ -85,6 +86,11 @@ impl Call {
     /// An argument made of pieces, without a copy in between.
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.cmd.write_arg(value.as_bytes());
+        self
+    }
+
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.cmd.write_arg(value);
         self
     }
 

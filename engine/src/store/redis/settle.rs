@@ -1,5 +1,6 @@
 //! Ends of deliveries, written out and sent: many in one call, each fenced by its token.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::enqueue::Encoded;
@@ -7,7 +8,8 @@ use super::record::{self, Slim, escaped, stored_id};
 use super::reply::Reply;
 use super::script::{self, Call};
 use super::shared::{HeldJob, Shared};
-use crate::id::Token;
+use crate::clock::Timestamp;
+use crate::id::{JobId, Token};
 use crate::store::prepared::{self, at_most};
 use crate::store::{End, JobNotes, SETTLE_ITEMS_MAX, Settled, Settlement, StoreError};
 
@@ -55,8 +57,11 @@ impl Op {
 
 /// One end with all that hangs on it.
 struct Ending {
-    id: String,
+    id: JobId,
+    stored: Box<str>,
     token: Token,
+    /// Among the jobs of its reserve; 0: not noted.
+    place: u16,
     op: Op,
     /// What it tells the breaker: `a` answered, `o` outage, `s` nothing.
     says: &'static str,
@@ -120,8 +125,7 @@ impl Ends {
                 Err(error) => {
                     // The caller tries again: then everything must be known as it is now.
                     let unsettled = endings.into_iter().skip(answers.len());
-                    let held =
-                        unsettled.filter_map(|ending| Some((ending.id.into_boxed_str(), ending.held?)));
+                    let held = unsettled.filter_map(|ending| Some((ending.id, ending.held?)));
                     self.shared.held.add(held);
                     return Err(error);
                 }
@@ -131,17 +135,29 @@ impl Ends {
         Ok(answers)
     }
 
-    /// Ends deliveries of one token that say nothing of the other side. By stored ids; the queue's name as stored.
+    /// Ends deliveries of one token that say nothing of the other side. The queue's name as stored.
     pub async fn end_all(
         &self,
         queue: &str,
         token: Token,
-        ends: impl Iterator<Item = (String, Op)>,
+        ends: impl Iterator<Item = (JobId, u16, Op)>,
     ) -> Result<(), StoreError> {
-        let ending =
-            |(id, op)| Ending { id, token, op, says: "s", notes: None, held: None, follow_ups: Vec::new() };
+        let ending = |(id, place, op)| {
+            let stored = stored_id(&id).into();
+            Ending {
+                id,
+                stored,
+                token,
+                place,
+                op,
+                says: "s",
+                notes: None,
+                held: None,
+                follow_ups: Vec::new(),
+            }
+        };
         let endings: Vec<Ending> = ends.map(ending).collect();
-        self.shared.held.take(endings.iter().map(|ending| (ending.id.as_str(), token)), |_| ());
+        self.shared.held.take(endings.iter().map(|ending| (&ending.id, token)), |_| ());
         for some in endings.chunks(CALL_ENDS_MAX) {
             self.send(queue, some).await?;
         }
@@ -149,7 +165,6 @@ impl Ends {
     }
 
     async fn write_out(&self, settlements: Vec<Settlement>) -> Result<Vec<Ending>, StoreError> {
-        let ids: Vec<String> = settlements.iter().map(|settlement| stored_id(&settlement.id)).collect();
         let mut checked = Vec::with_capacity(settlements.len());
         for Settlement { id, token, mut end, outage, notes } in settlements {
             let (mut kept, mut follow_ups) = (None, Vec::new());
@@ -160,19 +175,16 @@ impl Ends {
             if let Some(result) = &kept {
                 prepared::check_result(&id, result)?;
             }
-            checked.push((token, end, kept, follow_ups, outage, notes));
+            checked.push(Checked { id, token, end, result: kept, follow_ups, outage, notes });
         }
         // Only now, when nothing can be refused any more.
-        let deliveries = ids.iter().zip(&checked).map(|(id, (token, ..))| (id.as_str(), *token));
-        let mut held: Vec<Option<HeldJob>> = Vec::with_capacity(ids.len());
-        self.shared.held.take(deliveries, |job| held.push(job));
-        let held = self.look_up_strangers(&ids, &checked, held).await?;
+        let mut held: Vec<Option<HeldJob>> = Vec::with_capacity(checked.len());
+        self.shared.held.take(checked.iter().map(|one| (&one.id, one.token)), |job| held.push(job));
+        let held = self.look_up_strangers(&checked, held).await?;
 
-        let now = self.shared.now();
-        let write = |((id, (token, end, result, follow_ups, outage, notes)), job): (
-            (String, Checked),
-            Option<HeldJob>,
-        )| {
+        let mut tails = Tails { now: self.shared.now(), plain: None };
+        let write = |(one, job): (Checked, Option<HeldJob>)| {
+            let Checked { id, token, end, result, follow_ups, outage, notes } = one;
             let notes = prepared::notes_of(&end, notes);
             let notes = notes.map(|notes| serde_json::to_string(&notes).expect("notes are plain data"));
             let silent = matches!(end, End::Released | End::Snoozed { .. });
@@ -182,11 +194,11 @@ impl Ends {
                 (false, false) => "a",
             };
             let mut held = None;
+            let place = job.as_ref().map_or(0, |job| job.place);
+            let stored = job.as_ref().map_or_else(|| stored_id(&id).into(), |job| job.stored.clone());
             let op = match end {
                 End::Completed { .. } => {
-                    let record = job.as_ref().map(|job| {
-                        job.slim.completed(now, job.attempt, job.crashes, &job.worker, result.as_deref())
-                    });
+                    let record = job.as_ref().map(|job| tails.completed(job, result.as_deref()));
                     held = job;
                     // Of a job that nobody knows nothing is written: no token of it fits.
                     Op::Completed { record: record.unwrap_or_default() }
@@ -199,37 +211,39 @@ impl Ends {
             };
             let follow_ups: Vec<Encoded> =
                 follow_ups.iter().map(|job: &prepared::Prepared| Encoded::of(job, &self.shared)).collect();
-            Ending { id, token, op, says, notes, held, follow_ups }
+            Ending { id, stored, token, place, op, says, notes, held, follow_ups }
         };
-        Ok(ids.into_iter().zip(checked).zip(held).map(write).collect())
+        Ok(checked.into_iter().zip(held).map(write).collect())
     }
 
     /// What this process was not handed, but ends: it asks the server what it must know of completed ones.
     async fn look_up_strangers(
         &self,
-        ids: &[String],
         checked: &[Checked],
         mut held: Vec<Option<HeldJob>>,
     ) -> Result<Vec<Option<HeldJob>>, StoreError> {
-        let unknown: Vec<usize> = (0..ids.len())
-            .filter(|n| held[*n].is_none() && matches!(checked[*n].1, End::Completed { .. }))
+        let unknown: Vec<(usize, String)> = (0..checked.len())
+            .filter(|n| held[*n].is_none() && matches!(checked[*n].end, End::Completed { .. }))
+            .map(|n| (n, stored_id(&checked[n].id)))
             .collect();
         let reply = Reply::of("HMGET");
         for some in unknown.chunks(CALL_ENDS_MAX) {
             for (part, of_tries) in [("jobs", false), ("tries", true)] {
                 let mut cmd = redis::cmd("HMGET");
                 cmd.arg(format!("{}{part}", self.shared.prefix));
-                for n in some {
-                    cmd.arg(&ids[*n]);
+                for (_, stored) in some {
+                    cmd.arg(stored);
                 }
                 let found = reply.list(self.shared.link.ask(&cmd).await?)?;
-                for (n, text) in some.iter().zip(found) {
+                for ((n, stored), text) in some.iter().zip(found) {
                     let text = reply.maybe_text(text)?;
                     if !of_tries {
                         let slim =
                             text.as_deref().and_then(|text| Slim::of(&record::Record::read(text)?, text));
                         held[*n] = slim.map(|slim| HeldJob {
-                            token: checked[*n].0,
+                            token: checked[*n].token,
+                            place: 0,
+                            stored: stored.as_str().into(),
                             attempt: 1,
                             crashes: 0,
                             worker: "".into(),
@@ -251,9 +265,10 @@ impl Ends {
         type Group<'e> = (&'static str, &'static str, Token, Vec<usize>);
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut answers = vec![Settled::Done; endings.len()];
-        let mut named = std::collections::HashSet::with_capacity(endings.len());
+        let mut named =
+            HashSet::with_capacity_and_hasher(endings.len(), foldhash::fast::RandomState::default());
         for (place, ending) in endings.iter().enumerate() {
-            if !named.insert((ending.id.as_str(), ending.token)) {
+            if !named.insert((&ending.id, ending.token)) {
                 // The first mention counts.
                 answers[place] = Settled::FencedOut;
                 continue;
@@ -268,9 +283,10 @@ impl Ends {
         let mut call = self.shared.call(&script::SETTLE);
         call.text(queue).arg(self.completed_jobs_max).arg(self.completed_bytes_max).arg(u8::from(more));
         for (letter, says, token, places) in &groups {
-            call.arg(*letter).arg(*says).arg(token.0).arg(places.len());
+            let noted: Vec<u8> = places.iter().flat_map(|at| endings[*at].place.to_be_bytes()).collect();
+            call.arg(*letter).arg(*says).arg(token.0).bytes(&noted).arg(places.len());
             for place in places {
-                call.text(&endings[*place].id);
+                call.text(&endings[*place].stored);
                 endings[*place].op.write(&mut call);
             }
         }
@@ -290,7 +306,36 @@ impl Ends {
 }
 
 /// A settlement whose parts are within their bounds.
-type Checked = (Token, End, Option<String>, Vec<prepared::Prepared>, bool, Option<JobNotes>);
+struct Checked {
+    id: JobId,
+    token: Token,
+    end: End,
+    result: Option<String>,
+    follow_ups: Vec<prepared::Prepared>,
+    outage: bool,
+    notes: Option<JobNotes>,
+}
+
+/// The ends of records of jobs that complete at one instant. Most of those in one call ended at their first attempt,
+/// in the same hands and without a result: theirs is written once.
+struct Tails {
+    now: Timestamp,
+    plain: Option<(Arc<str>, String)>,
+}
+
+impl Tails {
+    fn completed(&mut self, job: &HeldJob, result: Option<&str>) -> String {
+        let result = result.unwrap_or_default();
+        let write = |attempt, crashes| record::finish(self.now, attempt, crashes, &job.worker, result);
+        if job.attempt != 1 || job.crashes != 0 || !result.is_empty() {
+            return job.slim.completed(&write(job.attempt, job.crashes), result);
+        }
+        if self.plain.as_ref().is_none_or(|(worker, _)| !Arc::ptr_eq(worker, &job.worker)) {
+            self.plain = Some((job.worker.clone(), write(1, 0)));
+        }
+        job.slim.completed(self.plain.as_ref().map_or("", |(_, tail)| tail), "")
+    }
+}
 
 /// Notes, keys that become free, follow-ups: each counts only if its job is settled in this call.
 fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
@@ -298,16 +343,17 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
         endings.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Done).map(|(ending, _)| ending)
     };
     let head = |call: &mut Call, letter: &str, n: usize| {
-        call.arg(letter).arg("-").arg("-").arg(n);
+        call.arg(letter).arg("-").arg("-").arg("-").arg(n);
     };
-    let notes: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.notes.as_ref()?))).collect();
+    let notes: Vec<_> =
+        counted().filter_map(|ending| Some((&ending.stored, ending.notes.as_ref()?))).collect();
     if !notes.is_empty() {
         head(call, "N", notes.len());
         for (id, notes) in &notes {
             call.text(id).text(notes);
         }
     }
-    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.id, ending.unique()?))).collect();
+    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.stored, ending.unique()?))).collect();
     if !keys.is_empty() {
         head(call, "U", keys.len());
         for (id, key) in &keys {
@@ -315,7 +361,7 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
         }
     }
     let jobs: Vec<_> =
-        counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (&ending.id, job))).collect();
+        counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (&ending.stored, job))).collect();
     if !jobs.is_empty() {
         head(call, "E", jobs.len());
         for (parent, job) in jobs {

@@ -11,7 +11,7 @@ use super::record::Slim;
 use super::reply::Reply;
 use super::script::{Call, Script};
 use crate::clock::{Clock, Timestamp};
-use crate::id::Token;
+use crate::id::{JobId, Token};
 use crate::store::StoreError;
 
 /// How far off a reading of the server's time may be to be believed.
@@ -79,31 +79,45 @@ impl Shared {
 
 /// What this process knows of the jobs that were handed to it, to write down their ends without asking again.
 #[derive(Default)]
-pub(super) struct Held(Mutex<HashMap<Box<str>, HeldJob>>);
+pub(super) struct Held(Mutex<ById>);
+
+type ById = HashMap<JobId, HeldJob, foldhash::fast::RandomState>;
 
 #[derive(Clone)]
 pub(super) struct HeldJob {
     pub token: Token,
+    /// Its place among the jobs of its reserve, from 1; 0: not noted.
+    pub place: u16,
+    /// The job's id as it is stored.
+    pub stored: Box<str>,
     pub attempt: u32,
     pub crashes: u32,
+    /// As it is stored.
     pub worker: Arc<str>,
     pub slim: Slim,
 }
 
 impl Held {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Box<str>, HeldJob>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ById> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// By stored id. A job that comes again takes the place of its earlier delivery.
-    pub fn add(&self, jobs: impl Iterator<Item = (Box<str>, HeldJob)>) {
+    /// A job that comes again takes the place of its earlier delivery.
+    pub fn add(&self, jobs: impl Iterator<Item = (JobId, HeldJob)>) {
         self.lock().extend(jobs);
+    }
+
+    /// The places of deliveries that are held, 0 of others.
+    pub fn places<'i>(&self, deliveries: impl Iterator<Item = (&'i JobId, Token)>) -> Vec<u16> {
+        let held = self.lock();
+        let place = |(id, token)| held.get(id).filter(|job| job.token == token).map_or(0, |job| job.place);
+        deliveries.map(place).collect()
     }
 
     /// Calls `each` with what is known of each delivery; it is forgotten here.
     pub fn take<'i>(
         &self,
-        deliveries: impl Iterator<Item = (&'i str, Token)>,
+        deliveries: impl Iterator<Item = (&'i JobId, Token)>,
         mut each: impl FnMut(Option<HeldJob>),
     ) {
         let mut held = self.lock();

@@ -67,10 +67,10 @@ local function promote_one(queue, q, id, prio)
   return 'done'
 end
 
-local function delete(q, id, state, record)
+local function delete(q, id, state)
   if state == 'completed' then
     call('LREM', q .. 'done', 1, id)
-    bump(q, 'kept', -#record)
+    forget_large(q, { id })
   else call('ZREM', q .. state, id) end
   forget({ id })
   bump(q, state, -1)
@@ -90,14 +90,14 @@ for k = 3, #ARGV do
   local record = call('HGET', P .. 'jobs', id)
   if not record then out[#out + 1] = 'missing'
   else
-    local state = where(id, record)
+    local state = where(id, record, #ARGV - 2)
     local queue, prio = record:match('^..\t([^\t]*)\t'), record:sub(2, 2)
     local q = of(queue)
     if not applies[action][state] then out[#out + 1] = state
     elseif action == 'cancel' then out[#out + 1] = cancel(queue, q, id, prio, state)
     elseif action == 'retry' then out[#out + 1] = retry(queue, q, id, prio, state, record)
     elseif action == 'promote' then out[#out + 1] = promote_one(queue, q, id, prio)
-    else out[#out + 1] = delete(q, id, state, record) end
+    else out[#out + 1] = delete(q, id, state) end
   end
 end
 return out

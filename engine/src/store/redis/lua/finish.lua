@@ -38,13 +38,3 @@ local function bury(q, id, state)
 end
 
 local function priority_of(id) return call('HGET', P .. 'jobs', id):sub(2, 2) end
-
-local function forget_token(token)
-  call('HDEL', P .. 'left', token)
-  call('HDEL', P .. 'who', token)
-  call('ZREM', P .. 'lease', token)
-end
-
-local function drop_from(token, c)
-  if call('HINCRBY', P .. 'left', token, -c) <= 0 then forget_token(token) end
-end

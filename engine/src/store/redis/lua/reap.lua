@@ -1,43 +1,50 @@
--- reap: one slice of taking back what dead workers held. A pass begins with cursor "0" and ends when it is "0" again.
+-- reap: takes back one slice of what dead workers held.
 --
--- ARGV     queue cursor crashes_max token…    the tokens that had run out before the pass began
--- returns  { next cursor, back to ready, dead as poison }
---
--- A running job whose token has no live lease is taken back, so a lost reserve reply or a lost lease heals too. The
--- tokens are forgotten at the end of the pass, which has then seen every job of theirs. O(500).
-local queue, cursor, poison = ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- ARGV     queue crashes_max token…    whose leases ran out or were lost
+-- returns  { tokens done with, back to ready, dead as poison }    ask again with the tokens after those
+-- O(500).
+local queue, poison = ARGV[2], tonumber(ARGV[3])
 local q = of(queue)
-local page = call('HSCAN', q .. 'run', cursor, 'COUNT', 300)
-local live, ready, dead, cancelled = {}, {}, {}, {}
-for k = 1, #page[2], 2 do
-  local id, token = page[2][k], page[2][k + 1]
-  if id ~= '' then
-    if live[token] == nil then
-      local ends = call('ZSCORE', P .. 'lease', token)
-      live[token] = ends and tonumber(ends) >= wall or false
-    end
-    if not live[token] and call('HDEL', q .. 'run', id) == 1 then
-      local attempts, crashes, due = tries_of(id)
-      local worker = worker_of(token) or 'unnamed'
-      attempts, crashes = attempts + 1, crashes + 1
-      add_fault(id, fault_of(attempts, 'crashed', 'worker ' .. worker .. ' died or lost its lease'))
-      if call('SREM', q .. 'cancelling', id) == 1 then
-        add_fault(id, fault_of(attempts, 'cancelled', 'cancelled on request while it ran'))
-        set_tries(id, attempts, crashes, due, worker)
-        bury(q, id, 'cancelled')
-        cancelled[#cancelled + 1] = id
-      elseif crashes >= poison then
-        set_tries(id, attempts, crashes, due, worker)
-        bury(q, id, 'dead')
-        dead[#dead + 1] = id
-      else
-        set_tries(id, attempts, crashes, due, '')
-        -- At the head of its class: it has waited longest.
-        call('RPUSH', q .. 'r' .. priority_of(id), id)
-        ready[#ready + 1] = id
+local JOBS_MAX = 500
+local ready, dead, cancelled, done = {}, {}, {}, 0
+
+local function take_back(id, worker)
+  local attempts, crashes, due = tries_of(id)
+  attempts, crashes = attempts + 1, crashes + 1
+  add_fault(id, fault_of(attempts, 'crashed', 'worker ' .. worker .. ' died or lost its lease'))
+  if call('SREM', q .. 'cancelling', id) == 1 then
+    add_fault(id, fault_of(attempts, 'cancelled', 'cancelled on request while it ran'))
+    set_tries(id, attempts, crashes, due, worker)
+    bury(q, id, 'cancelled')
+    cancelled[#cancelled + 1] = id
+  elseif crashes >= poison then
+    set_tries(id, attempts, crashes, due, worker)
+    bury(q, id, 'dead')
+    dead[#dead + 1] = id
+  else
+    set_tries(id, attempts, crashes, due, '')
+    -- At the head of its class: it has waited longest.
+    call('RPUSH', q .. 'r' .. priority_of(id), id)
+    ready[#ready + 1] = id
+  end
+end
+
+for k = 4, #ARGV do
+  local token = ARGV[k]
+  local ends = call('ZSCORE', P .. 'lease', token)
+  if not ends or tonumber(ends) < wall then
+    local places, place, worker = places_of(q, token) or {}, 0, worker_of(token) or 'unnamed'
+    for id in (call('HGET', q .. 'run', token) or ''):gmatch('%S+') do
+      if #ready + #dead + #cancelled == JOBS_MAX then break end
+      place = place + 1
+      if places[place] == RUNS then
+        places[place] = ENDED
+        take_back(id, worker)
       end
     end
+    if keep_places(q, token, places) then break end
   end
+  done = done + 1
 end
 bump(q, 'running', -(#ready + #dead + #cancelled))
 bump(q, 'ready', #ready)
@@ -47,10 +54,4 @@ tell(queue, 'ready', #ready, ready)
 tell(queue, 'dead', #dead, dead)
 tell(queue, 'cancelled', #cancelled, cancelled)
 if #ready > 0 or holds_by_number(q) then wake(q) end
-if page[1] == '0' then
-  for k = 5, #ARGV do
-    local ends = call('ZSCORE', P .. 'lease', ARGV[k])
-    if ends and tonumber(ends) < wall then forget_token(ARGV[k]) end
-  end
-end
-return { page[1], #ready, #dead }
+return { done, #ready, #dead }

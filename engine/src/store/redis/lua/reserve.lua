@@ -73,12 +73,8 @@ if took then took(c) end
 -- At least the time: a server that forgot its last steps (a snapshot, a power cut, a failover) repeats no token.
 local token = int(math.max(wall, (call('GET', P .. 'seq') or 0) + 1))
 call('SET', P .. 'seq', token)
--- The sentinel keeps `run` a hash table: as a listpack (up to 512 short fields) bulk lookups are quadratic.
-if call('EXISTS', q .. 'run') == 0 then call('HSET', q .. 'run', '', string.rep('-', 65)) end
-local hold = {}
-for k = 1, c do hold[2 * k - 1], hold[2 * k] = ids[k], token end
-call('HSET', q .. 'run', unpack(hold))
-call('HSET', P .. 'left', token, c)
+call('HSET', q .. 'run', token, ' ' .. table.concat(ids, ' ') .. ' ')
+call('HSET', q .. 'live', token, string.rep('1', c))
 call('HSET', P .. 'who', token, queue .. ' ' .. ARGV[5])
 call('ZADD', P .. 'lease', int(wall + ARGV[4]), token)
 local records = call('HMGET', P .. 'jobs', unpack(ids))

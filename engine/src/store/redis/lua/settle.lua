@@ -1,6 +1,7 @@
 -- settle: ends deliveries, each fenced by its token, with everything that hangs on the end in the same step.
 --
--- ARGV     queue keep keep_bytes more, then groups: op says token count item×count
+-- ARGV     queue keep keep_bytes more, then groups: op says token places count item×count
+--            places: for each item two bytes, its place among the ids of the token's reserve; 0: not noted
 --            says: "a" the other side answered, "o" it is down, "s" nothing about it
 --            "C" completed   item = id record            the compact record
 --            "R" retry       item = id due fault
@@ -9,7 +10,7 @@
 --            "D" dead        item = id fault
 --            "X" cancelled   item = id fault
 --            "V" expired     item = id fault             dead, the attempt given back
---          and, when `more` is "1", after all of those, with says and token "-":
+--          and, when `more` is "1", after all of those, with says, token and places "-":
 --            "N" notes       item = id notes
 --            "U" key freed   item = id unique
 --            "E" follow-up   item = id queue priority new_id record due key window px
@@ -18,7 +19,7 @@
 -- O(items + pruned). Completed jobs beyond `keep`, or `keep_bytes`, go here: at most 500 a call, when 200 are over.
 local queue, keep, keep_bytes, more = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local q = of(queue)
-local run = q .. 'run'
+local held = {}
 local width = { C = 2, R = 3, Z = 2, B = 1, D = 2, X = 2, V = 2, N = 2, U = 2, E = 9 }
 local fenced, won, place = {}, {}, 0
 local ended, moved, completed, completed_ids, bytes, awake = 0, {}, 0, nil, 0, false
@@ -78,9 +79,9 @@ end
 
 local i, last = 6, #ARGV
 while i <= last do
-  local op, says, token, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local op, says, token, noted, n = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4])
   local w = width[op]
-  i = i + 4
+  i = i + 5
   if op == 'N' or op == 'U' or op == 'E' then
     for a = i, i + (n - 1) * w, w do
       if won[ARGV[a]] then
@@ -93,26 +94,33 @@ while i <= last do
       end
     end
   else
-    local ids, ok, at, c = {}, {}, {}, 0
-    for k = 1, n do ids[k] = ARGV[i + (k - 1) * w] end
-    local owner = call('HMGET', run, unpack(ids))
+    if held[token] == nil then held[token] = places_of(q, token) or false end
+    local ok, at, c, places = {}, {}, 0, held[token]
     for k = 1, n do
-      if owner[k] == token then
+      local a = i + (k - 1) * w
+      local high, low = noted:byte(2 * k - 1, 2 * k)
+      local its = high * 256 + low
+      if places and its == 0 then its = place_of(q, token, ARGV[a]) end
+      if places and places[its] == RUNS then
+        places[its] = ENDED
         c = c + 1
-        ok[c], at[c] = ids[k], i + (k - 1) * w
-        if more then won[ids[k]] = true end
+        ok[c], at[c] = ARGV[a], a
+        if more then won[ARGV[a]] = true end
       else fenced[#fenced + 1] = place + k end
     end
     place = place + n
     if c > 0 then
-      call('HDEL', run, unpack(ok))
       if op == 'C' then
-        local put = {}
+        local put, large = {}, {}
         for k = 1, c do
           local record = ARGV[at[k] + 1]
           put[2 * k - 1], put[2 * k] = ok[k], record
-          bytes = bytes + #record
+          if #record > LARGE then
+            large[#large + 1], large[#large + 2] = ok[k], #record
+            bytes = bytes + #record
+          end
         end
+        if #large > 0 then call('HSET', q .. 'large', unpack(large)) end
         call('HSET', P .. 'jobs', unpack(put))
         call('LPUSH', q .. 'done', unpack(ok))
         if has_tries then call('HDEL', P .. 'tries', unpack(ok)) end
@@ -122,12 +130,15 @@ while i <= last do
       else
         for k = 1, c do end_badly(op, ok[k], at[k], token) end
       end
-      drop_from(token, c)
       ended = ended + c
       if says ~= 's' then record(q, says == 'o' and c or 0, says == 'a' and c or 0) end
     end
   end
   i = i + n * w
+end
+
+for token, places in pairs(held) do
+  if places then keep_places(q, token, places) end
 end
 
 -- The first of the call goes to the very head, as it stood.
@@ -140,7 +151,7 @@ if ended > 0 then
   bump(q, 'running', -ended)
   if completed > 0 then
     bump(q, 'completed', completed)
-    bump(q, 'kept', bytes)
+    bump(q, 'large', bytes)
     tell(queue, 'completed', completed, completed_ids)
   end
   for state, ids in pairs(moved) do

@@ -5,7 +5,7 @@
 local out, with_records = {}, ARGV[2] == 'r'
 for k = 3, #ARGV do
   local record = call('HGET', P .. 'jobs', ARGV[k])
-  out[#out + 1] = record and where(ARGV[k], record) or false
+  out[#out + 1] = record and where(ARGV[k], record, #ARGV - 2) or false
   if with_records then out[#out + 1] = record or false end
 end
 return out

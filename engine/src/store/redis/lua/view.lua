@@ -8,7 +8,7 @@ for k = 2, #ARGV do
   local record = call('HGET', P .. 'jobs', id)
   if not record then out[k - 1] = false
   else
-    local state, at = where(id, record)
+    local state, at = where(id, record, #ARGV - 1)
     local q, worker, asked = of(record:match('^..\t([^\t]*)\t')), false, false
     if state == 'running' then
       worker = worker_of(at) or false
