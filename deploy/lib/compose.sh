@@ -22,7 +22,11 @@ prepare() {
         refuse "a version is an image by its digest: $IMAGE@sha256:..."
     docker image inspect "$1" >/dev/null 2>&1 || docker pull --quiet "$1" >/dev/null || refuse "there is no image $1"
     mkdir -p "$STATE/slots"
+    # The stores are not replaced with a version; they are there before it.
+    IMAGE_NOW=$1 dc up -d --no-recreate --wait postgres redis >/dev/null 2>&1 || refuse "postgres and redis do not come up"
 }
+
+complete() { IMAGE_NOW=$1 dc up -d --no-deps --no-recreate nginx >/dev/null 2>&1 || fail "nginx does not start"; }
 
 tool() {
     local IMAGE_NOW=$1

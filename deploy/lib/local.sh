@@ -9,6 +9,7 @@
 #   running REPLICA               the version that it runs; empty: none
 #   replace REPLICA VERSION HURRY stop it (softly unless HURRY) and start that version
 #   ready REPLICA                 whether it says that it is ready
+#   complete VERSION              start what stands before the replicas
 #   halt                          stop all
 #   settings_of_stores            sets PG* for libpq and REDIS_* for redis-cli; see stores.sh
 
@@ -20,6 +21,9 @@ prepare() {
     [ -x "$ROOT/versions/$1/windlass" ] || refuse "there is no program $ROOT/versions/$1/windlass"
     mkdir -p "$ROOT/run" "$ROOT/log"
 }
+
+# Nothing else belongs to a version.
+complete() { :; }
 
 # Where nobody listens: a tool works on the stores itself and needs no key.
 NOWHERE=127.0.0.1:9

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "what the tests share fails them where it fails")]
 
 mod balancer;
+mod containers;
 mod drills;
 mod files;
 mod load;
