@@ -91,6 +91,7 @@ fn a_deploy_under_load_fails_no_enqueue_and_does_every_job_once() {
     yard.windlass(&["audit"]).ends(0, &["balanced"]);
     let health: Value = serde_json::from_str(&yard.run("health", &["--json"]).ends(0, &[]).out).unwrap();
     assert_eq!(health["ok"], true, "{health}");
+    yard.run("rollback", &[]).ends(2, &["no version is known"]);
     let log = yard.log();
     assert!(log.lines().all(|line| line.split('\t').count() == 4), "{log}");
     assert!(log.contains("\tdeploy\tv2\tserves; v1 before it"), "{log}");
