@@ -122,7 +122,7 @@ fn empty_production_tells_everything_that_is_missing_at_once() {
 fn test_asks_for_what_production_asks_of_stores_and_keys_and_has_the_sandbox() {
     let weak = [
         ("WINDLASS_ENV", "test"),
-        ("QUEUE_URL", "redis://redis.internal:6379/0"),
+        ("QUEUE_URL", "redis://:changeme@redis.internal:6379/0"),
         ("DATABASE_URL", "postgres://windlass:changeme@db.internal/windlass"),
         ("SECRET_KEY", "short"),
     ];
