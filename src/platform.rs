@@ -57,6 +57,7 @@ pub struct Platform {
     schedules: Result<Arc<Schedules>, String>,
     queues: Vec<(String, u32)>,
     lease: Duration,
+    limits: Limits,
     /// Calls of one key in a second.
     rate_limit: Option<u32>,
 }
@@ -107,8 +108,9 @@ impl Platform {
         let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
         let table = Arc::new(table);
         let schedules = schedules(&config.schedules).map(Arc::new).map_err(|e| format!("{e:#}"));
+        let limits = Limits { close_delay: config.close_delay, ..Limits::default() };
         let rate_limit = config.access.rate_limit;
-        Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, rate_limit })
+        Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, limits, rate_limit })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -198,7 +200,7 @@ impl Platform {
             schedules: self.schedules.clone(),
             queues: Default::default(),
             clock: self.clock.clone(),
-            limits: Limits::default(),
+            limits: self.limits,
             rate: self.rate_limit.map(Rate::new),
             watchers: watchers(),
             metrics,
