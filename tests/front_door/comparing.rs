@@ -38,9 +38,8 @@ async fn a_case_is_listed_taken_and_settled() {
 
     let path = format!("/v1/findings/{id}");
     assert_eq!(door.post(&format!("{path}/assign"), &json!({ "owner": "li" })).await.json()["owner"], "li");
-    let resolved =
-        door.post(&format!("{path}/resolve"), &json!({ "reason": "booked", "adjustment_fen": -5 }));
-    assert_eq!(resolved.await.json()["state"], "resolved");
+    let how = json!({ "reason": "booked", "adjustment_fen": -5 });
+    assert_eq!(door.post(&format!("{path}/resolve"), &how).await.json()["state"], "resolved");
     assert_json_snapshot!("a_settled_finding", normal(door.get(&path).await.json()));
     let again = door.post(&format!("{path}/resolve"), &json!({ "reason": "booked" })).await;
     assert_eq!((again.status, again.problem().as_str()), (409, "finding-settled"));
