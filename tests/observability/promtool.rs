@@ -29,6 +29,15 @@ fn configurations_and_rules_can_be_read() {
 }
 
 #[test]
+fn alertmanager_can_read_whom_to_tell() {
+    let config = root().join("deploy/alertmanager.yml");
+    let ended = Command::new(program("amtool")).arg("check-config").arg(config).output();
+    let ended =
+        ended.expect("amtool is there: scripts/test brings it (Debian's package prometheus-alertmanager)");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
 fn each_history_fires_what_it_should() {
     promtool(&["test", "rules"], &files("deploy/prometheus/tests"));
 }

@@ -2,7 +2,8 @@
 
 use windlass_jobs::findings::{FindingState, FindingType, Resolution, finding_id, resolve_finding};
 use windlass_jobs::reconciliation::{
-    Changed, Compared, Wanted, compare, csv, findings_of, html, newest_day_compared, reconciliation, reconciliations,
+    Changed, Compared, Wanted, compare, csv, findings_of, html, newest_day_compared, reconciliation,
+    reconciliations,
 };
 
 use crate::bills::TradeBill;
