@@ -30,6 +30,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+pub fn client() -> reqwest::Client {
+    // The second test of a process finds the provider installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 impl Prometheus {
     /// Scrapes `door` every second, as the job of a `windlass up`.
     pub async fn watching(place: &Place, door: &str) -> Self {
@@ -49,7 +55,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", place.path("prometheus").display()))
             .arg(format!("--web.listen-address={free}"));
         let running = place.start(command);
-        let me = Self { url: format!("http://{free}"), http: reqwest::Client::new(), _running: running };
+        let me = Self { url: format!("http://{free}"), http: client(), _running: running };
         let began = Instant::now();
         while !me.is_ready().await {
             assert!(began.elapsed() < READY_MAX, "Prometheus does not become ready");

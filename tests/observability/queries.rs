@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::dashboards;
 use crate::process::{Place, Running};
-use crate::prometheus::Prometheus;
+use crate::prometheus::{Prometheus, client};
 
 /// Longer than the demo takes on a busy machine.
 const DEMO_MAX: Duration = Duration::from_secs(280);
@@ -22,7 +22,7 @@ fn door_of(demo: &Running) -> Option<String> {
 
 /// Jobs whose ends the demo's orders do not have: dead, tried again, cancelled.
 async fn hand_in_others(door: &str) {
-    let http = reqwest::Client::new();
+    let http = client();
     for job in [
         json!({"kind": "panic", "max_attempts": 1}),
         json!({"kind": "flaky", "payload": {"fail_attempts": 1}}),
