@@ -25,6 +25,7 @@ pub use self::kinds::Kinds;
 use self::listener::Bounded;
 pub use self::rate::Rate;
 use crate::health::Pulses;
+use crate::scaling::Flows;
 
 pub mod actions;
 pub mod backups;
@@ -77,6 +78,8 @@ pub struct FrontDoor {
     pub metrics: metrics::Render,
     /// Metrics are told here, and not at a port of their own.
     pub tells_metrics: bool,
+    /// What came and went of late.
+    pub flows: Flows,
     /// What else runs in this process, for its health.
     pub pulses: Pulses,
     /// Cancelled when the process stops: long waits end, and the door says that it is not ready.

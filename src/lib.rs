@@ -12,4 +12,5 @@ pub mod lifecycle;
 pub mod monitoring;
 pub mod outside;
 pub mod platform;
+pub mod scaling;
 pub mod telemetry;

@@ -16,6 +16,7 @@ use crate::front_door::listener::Bounded;
 use crate::front_door::metrics::{self, Render};
 use crate::front_door::{Limits, METRICS_PATHS, READY_PATHS};
 use crate::health::{Health, live};
+use crate::scaling::Flows;
 
 /// Connections at once: monitors are few.
 const CONNECTIONS_MAX: usize = 64;
@@ -29,6 +30,8 @@ pub struct Monitored {
     /// Makes the gauges of the queues and the ledger fresh, which are the same whoever tells them: one process of an
     /// installation is enough.
     pub books: bool,
+    /// What came and went of late; shared with the front door of this process.
+    pub flows: Flows,
 }
 
 /// Serves on `listener` until the process stops.
@@ -57,7 +60,7 @@ pub async fn serve(listener: TcpListener, monitored: Monitored) -> anyhow::Resul
 async fn scrape(Given(all): Given<Arc<Monitored>>) -> Response {
     if all.books {
         let Health { store, ledger, clock, .. } = &all.health;
-        metrics::refresh(store.as_ref(), ledger, clock).await;
+        metrics::refresh(store.as_ref(), ledger, clock, &all.flows).await;
     }
     metrics::rendered(&all.metrics)
 }

@@ -35,6 +35,7 @@ use crate::health::{Health, Pulses};
 use crate::lifecycle::Lifecycle;
 use crate::monitoring::{self, Monitored};
 use crate::outside::Accounts;
+use crate::scaling::Flows;
 use crate::telemetry::Metrics;
 
 mod accept;
@@ -152,6 +153,7 @@ impl Platform {
                 Ok(())
             });
         }
+        let flows = Flows::default();
         let render: front_door::metrics::Render = Arc::new(move || metrics.render());
         if let Some(listener) = roles.monitors {
             let health = Health {
@@ -162,13 +164,15 @@ impl Platform {
                 closing: lifecycle.stop.clone(),
             };
             let books = roles.door.is_some();
-            parts.spawn(monitoring::serve(listener, Monitored { health, metrics: render.clone(), books }));
+            let monitored_parts = Monitored { health, metrics: render.clone(), flows: flows.clone(), books };
+            parts.spawn(monitoring::serve(listener, monitored_parts));
             monitored = true;
         }
         if let Some(listener) = roles.door {
             let door = FrontDoor {
                 access: roles.access,
                 tells_metrics: !monitored,
+                flows,
                 ..self.door(render, pulses, lifecycle.stop.clone())?
             };
             parts.spawn(front_door::serve(listener, door));
@@ -207,6 +211,7 @@ impl Platform {
             access: Access::Open,
             tells_metrics: true,
             pulses,
+            flows: Flows::default(),
             closing,
         })
     }

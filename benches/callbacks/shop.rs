@@ -135,6 +135,7 @@ impl Stand {
             metrics: Arc::new(String::new),
             tells_metrics: false,
             pulses: Default::default(),
+            flows: Default::default(),
             schedules: Ok(Default::default()),
             rate: None,
             watchers: events::watchers(),

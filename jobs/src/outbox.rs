@@ -198,6 +198,17 @@ impl Ledger {
         Ok(counts)
     }
 
+    /// Since when the job waits, in the shop's time, that waits longest to be handed over. None: none waits.
+    pub async fn outbox_waiting_since(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let oldest: Option<(i64,)> = sqlx::query_as(
+            "SELECT created_at FROM outbox WHERE handed_at IS NULL AND state = 'live' AND created_at > 0 \
+             ORDER BY created_at LIMIT 1",
+        )
+        .fetch_optional(self.reads())
+        .await?;
+        Ok(oldest.map(|(at,)| Timestamp::from_micros(at)))
+    }
+
     async fn write<T>(
         &self,
         write: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> accept::Write,

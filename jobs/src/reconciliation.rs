@@ -28,7 +28,7 @@ mod tell;
 
 pub use book::{
     RECONCILIATION_ROWS_MAX, Reconciliation, ReconciliationPage, ReconciliationState, findings_of,
-    reconciliation, reconciliations,
+    newest_day_compared, reconciliation, reconciliations,
 };
 pub use compare::{Compared, Wanted, compare};
 pub use day::{BadDay, Day};

@@ -75,6 +75,7 @@ impl Served {
             rate: None,
             watchers: front_door::events::watchers(),
             pulses: Default::default(),
+            flows: Default::default(),
             tells_metrics: true,
             metrics: Arc::new(move || metrics.render()),
             closing: closing.clone(),

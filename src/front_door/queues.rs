@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State as Given;
 use axum::http::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Counts, QueueAudit, QueueStats, WorkerBeat};
 use windlass_jobs::orders::invariants;
@@ -15,6 +15,7 @@ use super::body::{Fields, Named, must_be_json, read};
 use super::caller::Caller;
 use super::problem::{Fault, Kind, Problem};
 use super::{Door, FrontDoor};
+use crate::scaling::{self, Need, WORKERS_MIN};
 
 /// A worker that has not beaten for so long, in wall time, is held to be dead.
 pub const WORKER_BEAT_AGE_MAX: Duration = Duration::from_secs(30);
@@ -57,7 +58,8 @@ pub async fn resume(
     Ok(Json(told(&door, &known(&door, &name).await?)))
 }
 
-/// `GET /v1/stats`: the sums over all queues.
+/// `GET /v1/stats`: the sums over all queues, and of each how fast jobs come and go and how many workers it asks for.
+/// Rates are known from the second time on that somebody asks for figures (here or at `/metrics`), five seconds apart.
 pub async fn stats(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     let queues = all(&door).await?;
     let workers = door.store.workers(WORKER_BEAT_AGE_MAX).await?;
@@ -75,6 +77,10 @@ pub async fn stats(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
         sum.cancelled += cancelled;
         sum.pruned += pruned;
     }
+    let needs = scaling::needs(&door.flows, &queues, &workers, &door.clock);
+    let suggested = needs.iter().map(|need| need.suggested_workers).max().unwrap_or(WORKERS_MIN);
+    let by_queue: Map<String, Value> =
+        queues.iter().zip(&needs).map(|(queue, need)| (queue.queue.clone(), needed(queue, need))).collect();
     Ok(Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "carrier": door.store.name(),
@@ -85,7 +91,24 @@ pub async fn stats(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
         "workers": workers.len(),
         "slots": workers.iter().map(|worker| worker.slots).sum::<u32>(),
         "slots_busy": workers.iter().map(|worker| worker.running).sum::<u32>(),
+        "suggested_workers": suggested,
+        "by_queue": by_queue,
     })))
+}
+
+fn needed(queue: &QueueStats, need: &Need) -> Value {
+    json!({
+        "ready": queue.counts.ready,
+        "running": queue.counts.running,
+        "dead": queue.counts.dead,
+        "oldest_ready_seconds": need.oldest_ready_s,
+        "held_by": queue.hold.map(|hold| hold.reason),
+        "arrivals_per_second": need.flow.map(|flow| flow.arrivals_per_s),
+        "ends_per_second": need.flow.map(|flow| flow.ends_per_s),
+        "run_seconds": need.flow.and_then(|flow| flow.run_s),
+        "workers": need.workers,
+        "suggested_workers": need.suggested_workers,
+    })
 }
 
 /// `GET /v1/audit`: whether the books balance, as kept and as counted anew, and whether those of the business hold

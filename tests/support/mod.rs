@@ -104,6 +104,7 @@ impl TestDoor {
             access: Access::Open,
             tells_metrics: true,
             pulses: Default::default(),
+            flows: Default::default(),
             closing: closing.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -31,6 +31,8 @@ const TURN_TIME_MAX: Duration = Duration::from_secs(30);
 pub const ROUND_MAX: Duration = Duration::from_secs(5);
 /// How long an entry is left alone when the carrier is away, in wall time.
 const AWAY: Backoff = Backoff { base_ms: 200, cap_ms: 15_000 };
+/// What becomes of an instant, as it is counted.
+const OUTCOMES: [&str; 6] = ["fired", "already", "overlapped", "missed", "paused", "refused"];
 /// A cursor further ahead of the shop's time than this is worth a warning: the clock was set back.
 const AHEAD_MAX: Duration = Duration::from_secs(3_600);
 
@@ -129,6 +131,10 @@ impl Wake {
 impl Turn {
     fn new(entry: Entry, now: Timestamp) -> Self {
         let wake = Wake::At(now);
+        // An outcome that was never told would begin at its first count, and that first one would not be seen.
+        for outcome in OUTCOMES {
+            count(&entry.name, outcome, 0);
+        }
         Self { entry, wake, earlier: Earlier::default(), cursor: None, waiting: None, failures: 0 }
     }
 
@@ -137,6 +143,7 @@ impl Turn {
         let handed = tokio::time::timeout(TURN_TIME_MAX, self.hand_over_due(store, accept, clock))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable(format!("no answer in {TURN_TIME_MAX:?}"))));
+        self.tell_next();
         match handed {
             Ok(()) => {
                 if self.failures > 0 {
@@ -316,8 +323,22 @@ impl Turn {
     }
 
     fn count(&self, outcome: &'static str, instants: u64) {
-        let schedule = self.entry.name.clone();
-        counter!("windlass_schedule_fired_total", "schedule" => schedule, "outcome" => outcome)
-            .increment(instants);
+        count(&self.entry.name, outcome, instants);
     }
+
+    /// When the schedule is due next, and how long after the instant before, in the shop's time. While nobody can hand it
+    /// over it stays where it is: how far it is past tells how late it is.
+    fn tell_next(&self) {
+        let Some(cursor) = self.cursor else { return };
+        let Some(next) = self.entry.next_after(cursor) else { return };
+        let schedule = || self.entry.name.clone();
+        gauge!("windlass_schedule_next_timestamp_seconds", "schedule" => schedule()).set(next.secs() as f64);
+        gauge!("windlass_schedule_gap_seconds", "schedule" => schedule())
+            .set(next.since(cursor).as_secs_f64());
+    }
+}
+
+fn count(schedule: &str, outcome: &'static str, instants: u64) {
+    counter!("windlass_schedule_fired_total", "schedule" => schedule.to_owned(), "outcome" => outcome)
+        .increment(instants);
 }

@@ -318,6 +318,15 @@ async fn newest(tx: &mut Tx, mchid: &str, day: Day) -> Result<Option<Reconciliat
     row.as_ref().map(read).transpose()
 }
 
+/// The newest day whose bills were compared to the end.
+pub async fn newest_day_compared(ledger: &Ledger) -> Result<Option<Day>, LedgerError> {
+    let newest: Option<(String,)> =
+        sqlx::query_as("SELECT day FROM reconciliations WHERE state = 'done' ORDER BY day DESC LIMIT 1")
+            .fetch_optional(ledger.reads())
+            .await?;
+    Ok(newest.and_then(|(day,)| day.parse().ok()))
+}
+
 /// A day's newest version, or the one that is wanted.
 pub async fn reconciliation(
     ledger: &Ledger,

@@ -48,13 +48,6 @@ impl Job for CheckSupplierBalance {
         }
         forget(&mut tx, shop).await?;
         tx.commit().await?;
-        for balance in &balances {
-            let labels = [
-                ("sale_group", balance.sale_group_code.clone()),
-                ("payer_account", balance.payer_account_code.clone()),
-            ];
-            metrics::gauge!("windlass_supplier_balance_fen", &labels).set(balance.balance.get() as f64);
-        }
         Ok(Outcome::result(json!({ "accounts": balances.len(), "low": low })))
     }
 }

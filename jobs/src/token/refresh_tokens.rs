@@ -53,8 +53,9 @@ impl Job for RefreshTokens {
             Kept::Renewed(token) => ("renewed", token),
         };
         let left = token.expires_at.since(shop.clock.now());
-        metrics::gauge!("windlass_token_life_left_seconds", "system" => self.system.name())
-            .set(left.as_secs_f64());
+        // An instant and not a length: of several workers the one that looked last is told from the others.
+        metrics::gauge!("windlass_token_expires_timestamp_seconds", "system" => self.system.name())
+            .set(token.expires_at.secs() as f64);
         Ok(Outcome::result(json!({ "token": result, "good_for_s": left.as_secs() })))
     }
 }

@@ -23,10 +23,24 @@ on_every_engine! {
     a_dead_job_that_the_carrier_retries_lives_again_in_the_ledger,
     the_relay_does_not_bury_a_job_while_it_is_being_revived,
     dead_jobs_are_forgotten_after_their_time,
+    the_outbox_tells_since_when_its_oldest_job_waits,
     a_full_queue_holds_up_only_its_own_jobs,
     a_key_that_another_job_holds_in_the_carrier_delays_and_does_not_lose,
     while_the_carrier_cannot_write_the_jobs_wait_in_the_ledger,
     another_program_may_insert_jobs_and_a_bad_row_stops_nobody,
+}
+
+async fn the_outbox_tells_since_when_its_oldest_job_waits(engine: Engine) {
+    let place = Place::new(engine);
+    let (ledger, store) = (place.ledger().await, carrier(&place, "queue.db"));
+    assert_eq!(ledger.outbox_waiting_since().await.unwrap(), None);
+    let first_at = place.clock.now();
+    accept(&ledger, &["first"]).await;
+    place.clock.advance(Duration::from_secs(90));
+    accept(&ledger, &["second"]).await;
+    assert_eq!(ledger.outbox_waiting_since().await.unwrap(), Some(first_at));
+    relay(&ledger, &store).hand_over_all().await.unwrap();
+    assert_eq!(ledger.outbox_waiting_since().await.unwrap(), None, "what was handed over waits no more");
 }
 
 fn carrier(place: &Place, name: &str) -> Arc<dyn Store> {

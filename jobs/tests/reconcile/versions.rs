@@ -2,7 +2,8 @@
 
 use windlass_jobs::findings::{FindingState, FindingType, Resolution, finding_id, resolve_finding};
 use windlass_jobs::reconciliation::{
-    Changed, Compared, Wanted, compare, csv, findings_of, html, reconciliation, reconciliations,
+    Changed, Compared, Wanted, compare, csv, findings_of, html, newest_day_compared, reconciliation,
+    reconciliations,
 };
 
 use crate::bills::TradeBill;
@@ -33,8 +34,10 @@ async fn open(engine: Engine) -> Books {
 
 async fn the_same_file_finds_nothing_new_and_heals_nothing_twice(engine: Engine) {
     let books = open(engine).await;
+    assert_eq!(newest_day_compared(&books.ledger).await.unwrap(), None);
     books.trade(0, &bill()).await;
     books.report(0).await;
+    assert_eq!(newest_day_compared(&books.ledger).await.unwrap(), Some(day(0)));
     let found = books.open_cases().await;
     assert_eq!(found, [case("amount", "4202"), case("long", "4201"), case("long", "4203")]);
     for _ in 0..2 {

@@ -155,7 +155,12 @@ const HOUSE: &[Route] = &[
         ..GET
     },
     Route { path: "/v1/queues/{queue}/resume", tag: "Queues", summary: "The queue goes on", ..POST },
-    Route { path: "/v1/stats", tag: "Queues", summary: "Sums over all queues", ..GET },
+    Route {
+        path: "/v1/stats",
+        tag: "Queues",
+        summary: "Sums over all queues, the pace of each and the workers that it asks for",
+        ..GET
+    },
     Route { path: "/v1/audit", tag: "Queues", summary: "Whether the books of the queues balance", ..GET },
     Route { path: "/v1/workers", tag: "Queues", summary: "Workers that live", ..GET },
     Route {
