@@ -7,8 +7,8 @@ use super::report::{Leg, Report, Side};
 use crate::findings::Finding;
 use crate::money::Fen;
 
-/// Cases on the page; the CSV has all.
-pub const PAGE_FINDINGS_MAX: usize = 500;
+/// Cases on the page, and in the document of a comparison; the CSV has all.
+pub const PAGE_FINDINGS_MAX: u32 = 500;
 
 const CSV_HEADER: &str = "id,type,key,state,owner,order_no,amount_fen,adjustment_fen,raised_at,settled_at,settled_by,reason,text,evidence\r\n";
 
