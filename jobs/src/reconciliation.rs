@@ -35,4 +35,4 @@ pub use day::{BadDay, Day};
 pub use heal_finding::HealFinding;
 pub use reconcile_payments::ReconcilePayments;
 pub use report::{Changed, Leg, Open, Report, Side, UsedBill};
-pub use tell::{csv, html};
+pub use tell::{PAGE_FINDINGS_MAX, csv, html};

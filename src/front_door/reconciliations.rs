@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use windlass_engine::Job;
 use windlass_jobs::findings::Finding;
 use windlass_jobs::reconciliation::{
-    Day, RECONCILIATION_ROWS_MAX, ReconcilePayments, Reconciliation, csv, findings_of, html, reconciliation,
-    reconciliations,
+    Day, PAGE_FINDINGS_MAX, RECONCILIATION_ROWS_MAX, ReconcilePayments, Reconciliation, csv, findings_of,
+    html, reconciliation, reconciliations,
 };
 
 use super::Door;
@@ -25,8 +25,6 @@ use super::problem::{Fault, Kind, Problem};
 /// Rows on a page when the caller does not say.
 const RECONCILIATION_ROWS: u32 = 50;
 const BODY_BYTES_MAX: usize = 16 * 1024;
-/// Cases of one answer in JSON and on one page; the CSV has all.
-const FINDINGS_TOLD: u32 = 500;
 /// The page has a style of its own and nothing else.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
@@ -111,9 +109,9 @@ async fn told(door: &Door, of: &Reconciliation) -> Result<Response, Problem> {
 }
 
 async fn first_findings(door: &Door, of: &Reconciliation) -> Result<(Vec<Finding>, bool), Problem> {
-    let mut findings = findings_of(&door.ledger, &of.id, FINDINGS_TOLD, "").await?;
+    let mut findings = findings_of(&door.ledger, &of.id, PAGE_FINDINGS_MAX, "").await?;
     let more = match findings.last() {
-        Some(last) if findings.len() == FINDINGS_TOLD as usize => {
+        Some(last) if findings.len() == PAGE_FINDINGS_MAX as usize => {
             !findings_of(&door.ledger, &of.id, 1, &last.id).await?.is_empty()
         }
         _ => false,

@@ -7,6 +7,9 @@ use super::report::{Leg, Report, Side};
 use crate::findings::Finding;
 use crate::money::Fen;
 
+/// Cases on the page, and in the document of a comparison; the CSV has all.
+pub const PAGE_FINDINGS_MAX: u32 = 500;
+
 const CSV_HEADER: &str = "id,type,key,state,owner,order_no,amount_fen,adjustment_fen,raised_at,settled_at,settled_by,reason,text,evidence\r\n";
 
 /// One case a line, CRLF between (RFC 4180). A text that a spreadsheet would take for a formula begins with a quote.
@@ -76,6 +79,7 @@ table{border-collapse:collapse;margin:1rem 0;width:100%}th,td{padding:.3rem .6re
 text-align:left;vertical-align:top}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\
 code{font-size:.9em}.muted{color:#666}.settled{color:#888}";
 
+/// The page. `findings`: the first cases, at most [`PAGE_FINDINGS_MAX`]; `more`: there are others.
 pub fn html(of: &Reconciliation, findings: &[Finding], more: bool) -> String {
     let report: Report = serde_json::from_value(of.report.clone()).unwrap_or_default();
     let mut page = String::new();

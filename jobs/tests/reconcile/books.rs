@@ -14,7 +14,7 @@ use crate::bills::{FundBill, MCHID, TradeBill};
 use crate::place::{Engine, Place};
 
 pub struct Books {
-    /// Goes with its files when the books do.
+    /// The folder, and the database, go with it.
     _place: Place,
     pub ledger: Ledger,
     pub settings: Settings,
