@@ -22,6 +22,8 @@ CREATE TABLE bills (
     bad_rows BIGINT NOT NULL DEFAULT 0,
     -- 1: the summary line is what the lines add up to.
     adds_up BIGINT NOT NULL DEFAULT 0,
+    -- Of a refusal without sha1: files in a row that were not what WeChat vouches for.
+    wrong_hashes BIGINT NOT NULL DEFAULT 0,
     -- JSON: each figure, as printed and as summed.
     totals TEXT NOT NULL DEFAULT '',
     fetched_at BIGINT NOT NULL,

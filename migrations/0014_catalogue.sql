@@ -60,6 +60,7 @@ CREATE TABLE price_changes (
     refusal TEXT NOT NULL
 );
 CREATE INDEX price_changes_product ON price_changes (product_code, at, id);
+CREATE INDEX price_changes_at ON price_changes (at, id);
 
 ALTER TABLE stock ADD COLUMN changed_at BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX stock_asked ON stock (county_code, asked_at);

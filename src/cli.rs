@@ -20,6 +20,7 @@ mod bench;
 mod check;
 mod effects;
 mod findings;
+mod health;
 mod jobs;
 mod keys;
 mod local;
@@ -80,6 +81,8 @@ enum Command {
     Scheduler(Serving),
     /// Looks at configuration, stores and schedules, and tells everything that is wrong with them.
     Check,
+    /// Asks a process whether it is ready: exit code 0 or 1. For health checks of containers.
+    Health(health::Health),
     /// Brings the ledger's schema to this build's.
     Migrate,
     /// The keys to the front door.
@@ -250,6 +253,7 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
             checked if checked.problems.is_empty() => everywhere.say(checked.said()),
             checked => Err(Failure::Misused(checked.problems.join("\n"))),
         },
+        Command::Health(health) => everywhere.say(health.run(&config).await?),
         Command::Migrate => everywhere.say(migrate::run(&config).await?),
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
         Command::Notifications(asked) => everywhere.say(asked.run(&config)?),

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod access;
 mod dotenv;
@@ -37,6 +38,9 @@ pub struct Config {
     pub env: Env,
     /// `WINDLASS_LISTEN`: where the front door listens.
     pub listen: SocketAddr,
+    /// `WINDLASS_CLOSE_DELAY_S`: how long the front door goes on serving after it was told to stop, 0 to
+    /// [`CLOSE_DELAY_MAX_S`].
+    pub close_delay: Duration,
     /// `WINDLASS_DATA`: the folder of the embedded files.
     pub data: PathBuf,
     /// `WINDLASS_METRICS_LISTEN`: where metrics and health are told, where that is not where the role has it.
@@ -81,6 +85,8 @@ pub enum Env {
     /// The sandbox stands in for every system outside that has no credentials.
     #[default]
     Development,
+    /// As production in its stores and keys; the sandbox stands in for the systems outside.
+    Test,
     /// Nothing stands in: whatever is missing, left at its default or weak is a problem.
     Production,
 }
@@ -93,6 +99,16 @@ pub enum LogFormat {
     Pretty,
     Json,
 }
+
+impl Env {
+    /// Whether others depend on it: what is missing, left at its example or weak in stores and keys is refused.
+    pub const fn is_strict(self) -> bool {
+        matches!(self, Self::Test | Self::Production)
+    }
+}
+
+/// A supervisor that waits longer for the end of a process is rare.
+const CLOSE_DELAY_MAX_S: u64 = 60;
 
 impl Config {
     /// Reads the process's environment over the file `.env` of the working folder, if there is one. `flags` are
@@ -127,20 +143,20 @@ impl Config {
     }
 
     fn from(env: &mut Environment) -> Option<Self> {
-        let mode =
-            env.one_of("WINDLASS_ENV", &[("development", Env::Development), ("production", Env::Production)]);
+        let mode = env.one_of(
+            "WINDLASS_ENV",
+            &[("development", Env::Development), ("test", Env::Test), ("production", Env::Production)],
+        );
         let mode = mode.unwrap_or_default();
         let data = folder(env, "WINDLASS_DATA", "./data");
         let queue = stores::queue(env, &data, mode);
         let namespace = stores::namespace(env);
         let database = stores::database(env, &data, mode);
         let embedded = [&queue, &database].into_iter().flatten().any(|url| url.is_within(&data));
-        if mode == Env::Production && embedded && !env.has("WINDLASS_DATA") {
+        if mode.is_strict() && embedded && !env.has("WINDLASS_DATA") {
             env.problem("WINDLASS_DATA", "production names the folder of its data; there is no default");
         }
-        if mode == Env::Production
-            && [&queue, &database].into_iter().flatten().any(|url| url.path().is_some())
-        {
+        if mode.is_strict() && [&queue, &database].into_iter().flatten().any(|url| url.path().is_some()) {
             env.warning(
                 "the stores are SQLite files: that serves one process, `windlass up`, and no second one",
             );
@@ -148,6 +164,7 @@ impl Config {
         let listen = env.parsed("WINDLASS_LISTEN", "an address and port, such as 127.0.0.1:8080");
         let metrics_listen =
             env.parsed("WINDLASS_METRICS_LISTEN", "an address and port, such as 127.0.0.1:9101");
+        let close_delay = close_delay(env);
         let access = AccessKeys::read(env, mode);
         let schedules = folder(env, "WINDLASS_SCHEDULES", "./schedules");
         let server = env.text("WINDLASS_SERVER");
@@ -166,6 +183,7 @@ impl Config {
         Some(Self {
             env: mode,
             listen: listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            close_delay,
             data,
             metrics_listen,
             queue: queue?,
@@ -186,6 +204,15 @@ impl Config {
             warnings: Vec::new(),
         })
     }
+}
+
+fn close_delay(env: &mut Environment) -> Duration {
+    let seconds = env.parsed("WINDLASS_CLOSE_DELAY_S", "a whole number of seconds").unwrap_or(0);
+    if seconds > CLOSE_DELAY_MAX_S {
+        let why = format!("{seconds} is not from 0 to {CLOSE_DELAY_MAX_S}");
+        env.problem("WINDLASS_CLOSE_DELAY_S", why);
+    }
+    Duration::from_secs(seconds)
 }
 
 fn folder(env: &mut Environment, name: &str, default: &str) -> PathBuf {

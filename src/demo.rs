@@ -302,6 +302,8 @@ fn demo_settings() -> Settings {
         time_to_pay_s: 1_800,
         complete_after_s: 3_600,
         track_every_max_s: 1_800,
+        // The shop's hours pass in moments: that a payment was told of before its order was recorded means nothing.
+        unknown_order_after_s: 7 * 24 * 3_600,
         ..Settings::default()
     }
 }

@@ -89,6 +89,11 @@ pub struct FrontDoor {
 /// The door as every request is given it.
 pub type Door = Arc<FrontDoor>;
 
+/// Readiness, first under its own address, then where the monitors of the shop's Django ask for it.
+pub const READY_PATHS: [&str; 3] = ["/readyz", "/health/", "/api/health/"];
+/// Metrics, likewise.
+pub const METRICS_PATHS: [&str; 2] = ["/metrics", "/metrics/"];
+
 /// WeChat Pay waits 5 s for the answer to a callback and then calls again (facts: wechat-pay.md 4).
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -100,6 +105,9 @@ pub struct Limits {
     pub connections_max: usize,
     /// A connection on which nothing moves for so long is closed.
     pub idle_max: Duration,
+    /// How long the door stays open after it was told to close: it says that it is not ready and asks each client to
+    /// connect anew, so that balancers turn away from it before it refuses anybody.
+    pub close_delay: Duration,
     /// How long requests may go on after the door began to close.
     pub drain_max: Duration,
 }
@@ -111,6 +119,7 @@ impl Default for Limits {
             connections_max: 4_096,
             // Longer than any request may take: an answer that is waited for is not silence.
             idle_max: Duration::from_secs(75),
+            close_delay: Duration::ZERO,
             drain_max: Duration::from_secs(20),
         }
     }
@@ -141,15 +150,19 @@ impl FrontDoor {
     }
 }
 
-/// Serves the door on `listener` until `door.closing` is cancelled, then lets requests end.
+/// Serves the door on `listener` until `door.closing` is cancelled and the delay is over, then lets requests end.
 pub async fn serve(listener: TcpListener, door: FrontDoor) -> anyhow::Result<()> {
     let (closing, limits) = (door.closing.clone(), door.limits);
     let listener = Bounded::new(listener, limits.connections_max, limits.idle_max);
-    let serving =
-        axum::serve(listener, router(door)).with_graceful_shutdown(closing.clone().cancelled_owned());
+    let told = closing.clone();
+    let closes = async move {
+        told.cancelled().await;
+        tokio::time::sleep(limits.close_delay).await;
+    };
+    let serving = axum::serve(listener, router(door)).with_graceful_shutdown(closes);
     let late = async {
         closing.cancelled().await;
-        tokio::time::sleep(limits.drain_max).await;
+        tokio::time::sleep(limits.close_delay + limits.drain_max).await;
     };
     tokio::select! {
         served = serving => served.context("the front door stopped serving"),
@@ -199,7 +212,6 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/findings/{id}", get(findings::show))
         .route("/v1/findings/{id}/assign", post(findings::assign))
         .route("/v1/findings/{id}/resolve", post(findings::resolve))
-        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
         .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
         .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
@@ -215,18 +227,20 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/refunds/{no}/replace", post(refunds::replace))
         .route("/v1/effects", get(effects::list))
         .route("/v1/effects/{key}/settle", post(effects::settle))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
-    let figures = if door.tells_metrics {
-        Router::new().route("/metrics", get(metrics::scrape))
-    } else {
-        Router::new()
-    };
-    let open = Router::new()
+    let mut open = Router::new()
         .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
         .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(openapi::page))
-        .merge(figures);
+        .route("/docs", get(openapi::page));
+    for path in READY_PATHS {
+        open = open.route(path, get(health::ready));
+    }
+    if door.tells_metrics {
+        for path in METRICS_PATHS {
+            open = open.route(path, get(metrics::scrape));
+        }
+    }
     let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
     // May take longer: one waits for a job's end, the others bring or touch thousands.
     let patient = Router::new()

@@ -12,9 +12,9 @@ use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::front_door::Limits;
 use crate::front_door::listener::Bounded;
 use crate::front_door::metrics::{self, Render};
+use crate::front_door::{Limits, METRICS_PATHS, READY_PATHS};
 use crate::health::{Health, live};
 use crate::scaling::Flows;
 
@@ -40,11 +40,15 @@ pub struct Monitored {
 /// When it cannot go on.
 pub async fn serve(listener: TcpListener, monitored: Monitored) -> anyhow::Result<()> {
     let closing = monitored.health.closing.clone();
-    let router = Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(|Given(all): Given<Arc<Monitored>>| async move { all.health.ready().await }))
-        .route("/metrics", get(scrape))
-        .with_state(Arc::new(monitored));
+    let mut router = Router::new().route("/livez", get(live));
+    for path in READY_PATHS {
+        router = router
+            .route(path, get(|Given(all): Given<Arc<Monitored>>| async move { all.health.ready().await }));
+    }
+    for path in METRICS_PATHS {
+        router = router.route(path, get(scrape));
+    }
+    let router = router.with_state(Arc::new(monitored));
     let listener = Bounded::new(listener, CONNECTIONS_MAX, Limits::default().idle_max);
     tokio::select! {
         served = async { axum::serve(listener, router).await } => served.context("the port for monitors stopped serving"),

@@ -119,6 +119,32 @@ fn empty_production_tells_everything_that_is_missing_at_once() {
 }
 
 #[test]
+fn test_asks_for_what_production_asks_of_stores_and_keys_and_has_the_sandbox() {
+    let weak = [
+        ("WINDLASS_ENV", "test"),
+        ("QUEUE_URL", "redis://:changeme@redis.internal:6379/0"),
+        ("DATABASE_URL", "postgres://windlass:changeme@db.internal/windlass"),
+        ("SECRET_KEY", "short"),
+    ];
+    let told = at_fault(&weak);
+    for name in ["QUEUE_URL", "DATABASE_URL", "SECRET_KEY"] {
+        assert!(told.iter().any(|at| at == name), "{name}: {told:?}");
+    }
+    let sound = [
+        ("WINDLASS_ENV", "test"),
+        ("QUEUE_URL", "redis://:Fq8-kR2.vZ71mD@redis.internal:6379/0"),
+        ("DATABASE_URL", "postgres://windlass:Fq8-kR2.vZ71mD@db.internal/windlass"),
+        ("SECRET_KEY", "0f4be5b6a0c14e2b9d2a7c8e5f61d3a4"),
+        ("WINDLASS_SANDBOX", "http://127.0.0.1:9400"),
+        ("WINDLASS_CLOSE_DELAY_S", "5"),
+    ];
+    let config = read("", &sound).unwrap();
+    assert!(config.env.is_strict() && config.sandbox.is_some());
+    assert_eq!(config.close_delay.as_secs(), 5);
+    assert_eq!(at_fault(&[("WINDLASS_CLOSE_DELAY_S", "61")]), ["WINDLASS_CLOSE_DELAY_S"]);
+}
+
+#[test]
 fn production_refuses_what_stands_in_examples() {
     for weak in ["changeme", "your_secret_here", "FAKE_SECRET", "xxxxxx", "aaaaaaaa", "Password", "12345678"]
     {

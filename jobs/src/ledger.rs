@@ -103,6 +103,15 @@ impl Ledger {
         })))
     }
 
+    /// The steps of this build's schema that the ledger at `url` lacks. None where there is no ledger yet: whoever opens
+    /// it makes it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`LedgerError::CannotOpen`], whose text says what to do.
+    pub async fn steps_missing(url: &str) -> Result<Vec<i64>, LedgerError> {
+        open::steps_missing(url).await
+    }
+
     /// The last step of the schema: an open ledger has taken all of them.
     pub const fn schema_version(&self) -> i64 {
         open::SCHEMA_VERSION

@@ -84,7 +84,17 @@ async fn stores(config: &Config, checked: &mut Checked) {
     for promise in carrier.iter().flat_map(|carrier| &carrier.promises) {
         checked.detail(promise);
     }
-    let ledger = Ledger::open(config.database.to_connect().expose(), &clock).await;
+    let url = config.database.to_connect();
+    // A look takes no step: processes of the build before may be running on what is there.
+    if let Ok(missing) = Ledger::steps_missing(url.expose()).await
+        && !missing.is_empty()
+    {
+        let steps: Vec<_> = missing.iter().map(i64::to_string).collect();
+        checked.looked_at.push(format!("ok  ledger {}", config.database));
+        checked.detail(format!("its schema lacks step {} of this build: windlass migrate", steps.join(", ")));
+        return;
+    }
+    let ledger = Ledger::open(url.expose(), &clock).await;
     let ledger = checked.note(format!("ledger {}", config.database), ledger);
     if let Some(ledger) = &ledger {
         match ledger.keeper().await {

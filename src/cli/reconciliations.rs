@@ -165,6 +165,6 @@ mod tests {
         assert!(text.starts_with("2026-01-05 of merchant 1900000001, version 2: done\n"), "{text}");
         assert!(text.contains("2 (300 fen)") && text.contains("fee: 1\n"), "{text}");
         assert!(text.contains("against version 1: 1 new, 0 found again, 2 gone"), "{text}");
-        assert!(!text.contains('\u{1b}') && !text.contains("funds"), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains("\nfunds"), "{text}");
     }
 }

@@ -15,7 +15,7 @@ use windlass_engine::Clock;
 use windlass_sandbox::Sandbox;
 
 use crate::access::{Hasher, Keyring};
-use crate::config::{Config, Env, WrongSetUp, shared};
+use crate::config::{Config, WrongSetUp, shared};
 use crate::demo::listen_on;
 use crate::front_door::Access;
 use crate::lifecycle::Lifecycle;
@@ -82,7 +82,7 @@ impl Working {
 /// # Errors
 /// In production, when nobody could.
 async fn access(config: &Config, stores: &Stores, address: SocketAddr) -> anyhow::Result<Access> {
-    let in_production = config.env == Env::Production;
+    let in_production = config.env.is_strict();
     let hasher = Hasher::new(&config.access.secret_key);
     let ring = Keyring::new(stores.ledger.clone(), hasher, !in_production, stores.clock.clone());
     let (good, all) = ring.count().await?;

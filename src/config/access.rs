@@ -26,7 +26,7 @@ pub struct AccessKeys {
 
 impl AccessKeys {
     pub(super) fn read(env: &mut Environment, mode: Env) -> Self {
-        let (given, in_production) = (env.text("SECRET_KEY"), mode == Env::Production);
+        let (given, in_production) = (env.text("SECRET_KEY"), mode.is_strict());
         match &given {
             None if in_production && !env.has("SECRET_KEY") => {
                 let what = format!("missing: at least {SECRET_KEY_CHARS_MIN} random characters");

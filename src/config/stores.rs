@@ -248,7 +248,7 @@ impl Asked<'_> {
     }
 
     fn server(&mut self, name: &str, password_name: &str, url: &Url) -> Option<StoreUrl> {
-        let in_production = self.mode == Env::Production;
+        let in_production = self.mode.is_strict();
         if url.fragment().is_some_and(|fragment| fragment != "insecure") {
             // A # in a password ends the address there, and the rest of the password would show.
             self.env.problem(name, "holds a #: in a password it is written as %23");

@@ -70,7 +70,8 @@ pub const VARIABLES: &[Variable] = &[
         Process,
         "WINDLASS_ENV",
         "development",
-        "development or production. Production has no sandbox and refuses what is missing, left at its example or weak",
+        "development, test or production. Test and production refuse what is missing, left at its example or weak; \
+         production has no sandbox",
     ),
     plain(Process, "WINDLASS_LISTEN", "127.0.0.1:8080", "Where the front door listens"),
     plain(
@@ -80,7 +81,19 @@ pub const VARIABLES: &[Variable] = &[
         "Where metrics and health are told: by default a worker's at 127.0.0.1:9101, a scheduler's at 127.0.0.1:9102, and \
          the front door's on its own port; with it, metrics are at this address only",
     ),
-    plain(Process, "WINDLASS_DATA", "./data", "The folder of the embedded files; production must name it"),
+    plain(
+        Process,
+        "WINDLASS_CLOSE_DELAY_S",
+        "0",
+        "Seconds that the front door goes on serving after it was told to stop, 0 to 60: it is not ready then, and \
+         balancers turn away before it closes",
+    ),
+    plain(
+        Process,
+        "WINDLASS_DATA",
+        "./data",
+        "The folder of the embedded files; test and production must name it",
+    ),
     plain(Process, "WINDLASS_SCHEDULES", "./schedules", "The folder of the schedules' files"),
     plain(
         Process,
@@ -92,14 +105,14 @@ pub const VARIABLES: &[Variable] = &[
         Process,
         "WINDLASS_SANDBOX",
         "",
-        "The control port of a `windlass sandbox` that stands in for systems without credentials (development only); \
+        "The control port of a `windlass sandbox` that stands in for systems without credentials (not in production); \
          without it `windlass up` starts one, and roles of their own look at http://127.0.0.1:9400",
     ),
     plain(
         Process,
         "WINDLASS_SPEED",
         "1",
-        "Seconds of the shop's time that pass in one of the wall's (development only), the same for every process",
+        "Seconds of the shop's time that pass in one of the wall's (not in production), the same for every process",
     ),
     plain(
         Process,
@@ -172,7 +185,7 @@ pub const VARIABLES: &[Variable] = &[
         Access,
         "SECRET_KEY",
         "",
-        "What the hashes of API keys are made with: at least 32 characters in production. Another one makes every key void",
+        "What the hashes of API keys are made with: at least 32 characters in test and production. Another one makes every key void",
     ),
     secret(Access, "WINDLASS_API_KEY", "", "The key that the command line shows at the front door"),
     plain(

@@ -4,7 +4,7 @@
 //! `admin`, so that a new address is never open by mistake. The rest has no key, and why:
 //!
 //! - callbacks come from outside systems that have none to show; what they send is believed by its signature;
-//! - `/livez`, `/readyz` and `/metrics` are for monitors and tell no job, no order and no secret. Metrics may be moved
+//! - `/livez`, `/readyz` and `/metrics`, and their older names, are for monitors and tell no job, no order and no secret. Metrics may be moved
 //!   to a port of their own (`WINDLASS_METRICS_LISTEN`).
 
 use std::convert::Infallible;

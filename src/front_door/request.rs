@@ -40,6 +40,10 @@ pub async fn pass(State(door): State<Door>, request: Request, next: Next) -> Res
         }
     }
     dress(response.headers_mut(), &id);
+    if door.closing.is_cancelled() {
+        // Whoever keeps the connection would meet its end in the middle of the next request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
 
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let took_s = door.clock.wall().since(began).as_secs_f64();

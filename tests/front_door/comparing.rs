@@ -44,12 +44,6 @@ async fn a_case_is_listed_taken_and_settled() {
     assert_json_snapshot!("a_settled_finding", normal(door.get(&path).await.json()));
     let again = door.post(&format!("{path}/resolve"), &json!({ "reason": "booked" })).await;
     assert_eq!((again.status, again.problem().as_str()), (409, "finding-settled"));
-    let audit: Vec<(String, String)> = sqlx::query_as("SELECT who, what FROM audit_log ORDER BY at, id")
-        .fetch_all(door.ledger.reads())
-        .await
-        .unwrap();
-    let noted = [("api", "finding.assign"), ("api", "finding.resolved")];
-    assert_eq!(audit, noted.map(|(who, what)| (who.to_owned(), what.to_owned())));
 }
 
 #[tokio::test]

@@ -134,6 +134,10 @@ async fn ready_means_that_carrier_and_ledger_answer() {
     let door = TestDoor::open().await;
     assert_eq!(door.get("/livez").await.status, 200);
     let ready = door.get("/readyz").await;
+    for older in ["/health/", "/api/health/"] {
+        let told = door.get(older).await;
+        assert_eq!((told.status, told.json()), (ready.status, ready.json()), "{older}");
+    }
     assert_eq!(ready.status, 200);
     assert_json_snapshot!("ready", ready.json());
     let other = open_ledger(door.folder.path(), &door.clock).await;
@@ -154,6 +158,7 @@ async fn metrics_tell_the_queues_as_they_are_at_the_scrape() {
     door.clock.advance(std::time::Duration::from_secs(90));
     door.get("/nothing").await;
     let text = door.get("/metrics").await.text;
+    assert!(door.get("/metrics/").await.text.contains("windlass_queue_jobs"), "where older monitors ask");
     // The recorder is shared by every test of this process, so only what is in a line is looked at.
     for part in [
         "windlass_queue_jobs{queue=\"parcels\",state=\"ready\"}",

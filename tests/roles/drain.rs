@@ -45,6 +45,26 @@ fn a_second_signal_gives_back_what_runs_without_using_its_attempt() {
 }
 
 #[test]
+fn a_front_door_that_is_told_to_stop_turns_callers_away_before_it_closes() {
+    let site = Site::new();
+    let door = ["--json", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let mut command = site.program(env!("CARGO_BIN_EXE_windlass-api"), &door);
+    command.env("WINDLASS_CLOSE_DELAY_S", "5");
+    let api = site.start(command);
+    api.until_ready(true);
+    api.running.terminate();
+    until("it is not ready", || (crate::site::get(&api.door, "/readyz").0 == 503).then_some(()));
+    let job = "{\"kind\":\"noop\",\"payload\":{}}";
+    let (head, _) = crate::site::exchange("POST", &api.door, "/v1/jobs", &[], job);
+    assert!(head.starts_with("HTTP/1.1 202"), "it goes on taking jobs: {head}");
+    assert!(
+        head.to_lowercase().contains("connection: close"),
+        "who keeps connections makes a new one: {head}"
+    );
+    api.running.end().well();
+}
+
+#[test]
 fn every_program_ends_well_on_either_signal() {
     let site = Site::new();
     for signal in ["TERM", "INT"] {

@@ -8,12 +8,21 @@ fn a_frozen_carrier_makes_every_role_not_ready_until_it_answers_again() {
     let parts = [site.api(), site.worker(&[]), site.scheduler()];
     for part in &parts {
         part.until_ready(true);
+        for older in ["/health/", "/api/health/"] {
+            assert_eq!(get(&part.monitors, older).0, 200, "{older}");
+        }
+        assert!(get(&part.monitors, "/metrics/").1.contains("process_start_time_seconds"));
+        site.run(&["health", "--url", &part.monitors]).well();
     }
     site.redis.freeze();
     for part in &parts {
         let told = part.until_ready(false);
         assert_eq!(told["checks"]["carrier"]["ok"], false, "{told}");
         assert_eq!(get(&part.monitors, "/livez").0, 200, "it lives, whatever its carrier does");
+        assert_eq!(get(&part.monitors, "/health/").0, 503);
+        site.run(&["health", "--live", "--url", &part.monitors]).well();
+        site.run(&["health", "--url", &part.monitors])
+            .says(1, &["is not ready", "\"carrier\":{\"name\":\"redis\",\"ok\":false}"]);
     }
     site.redis.thaw();
     for part in &parts {

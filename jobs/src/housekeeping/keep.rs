@@ -65,13 +65,53 @@ pub static KEEP: &[Keep] = &[
     },
     Keep {
         table: "notifications",
-        key: "order_no, template, event, channel",
+        key: "order_no, template, event, channel, recipient",
         since: "t.touched_at",
         over: concat!("t.state IN ('sent', 'refused', 'failed', 'skipped') AND ", order_is_over!("order_no")),
         days: years(1),
     },
     Keep { table: "audit_log", key: "id", since: "t.at", over: "1 = 1", days: years(10) },
     Keep { table: "findings", key: "id", since: "t.settled_at", over: "1 = 1", days: years(10) },
+    // Without its notice a case would be told of again.
+    Keep {
+        table: "finding_notices",
+        key: "finding",
+        since: "t.noticed_at",
+        over: "NOT EXISTS (SELECT 1 FROM findings AS f WHERE f.id = t.finding)",
+        days: 183,
+    },
+    Keep {
+        table: "reconciliation_findings",
+        key: "reconciliation_id, finding_id",
+        since: "(SELECT r.finished_at FROM reconciliations AS r WHERE r.id = t.reconciliation_id)",
+        over: "NOT EXISTS (SELECT 1 FROM findings AS f WHERE f.id = t.finding_id)",
+        days: years(10),
+    },
+    // Tries go before their delivery, and deliveries before their message.
+    Keep {
+        table: "webhook_tries",
+        key: "endpoint, message, round, nth",
+        since: "t.at",
+        over: "NOT EXISTS (SELECT 1 FROM webhook_deliveries AS d \
+               WHERE d.endpoint = t.endpoint AND d.message = t.message AND d.state = 'queued')",
+        days: 183,
+    },
+    Keep {
+        table: "webhook_deliveries",
+        key: "endpoint, message",
+        since: "t.settled_at",
+        over: "t.state <> 'queued'",
+        days: 183,
+    },
+    Keep {
+        table: "webhook_messages",
+        key: "id",
+        since: "t.created_at",
+        over: "NOT EXISTS (SELECT 1 FROM webhook_deliveries AS d WHERE d.message = t.id)",
+        days: 183,
+    },
+    Keep { table: "price_changes", key: "id", since: "t.at", over: "1 = 1", days: years(3) },
+    Keep { table: "catalogue_events", key: "id", since: "t.at", over: "1 = 1", days: years(3) },
     // The newest of each kind stays, however old it is: it says since when there is none.
     Keep {
         table: "backups",
@@ -88,6 +128,14 @@ pub static KEPT_FOR_EVER: &[(&str, &str)] = &[
     ("order_lines", "the shop's own books"),
     ("payments", "money"),
     ("refunds", "money"),
+    ("refund_lines", "money"),
+    ("bills", "a row for each day, type and version: what the money came to"),
+    ("reconciliations", "a row for each day and version: what the money came to"),
+    ("carries", "what no bill had in time: a few a day"),
+    ("products", "a row for each product, overwritten"),
+    ("prices", "a row for each product, overwritten"),
+    ("supplier_balances", "a row for each payer account, overwritten"),
+    ("webhook_endpoints", "at most 50"),
     ("supplier_orders", "what we owe and were sent"),
     ("supplier_quantities", "what we owe and were sent"),
     ("parcels", "what we owe and were sent"),
@@ -100,7 +148,14 @@ pub static KEPT_FOR_EVER: &[(&str, &str)] = &[
 ];
 
 /// Tables that somebody else tidies up, and who.
-pub static TIDIED_ELSEWHERE: &[(&str, &str)] = &[("outbox", "the relay: RelaySettings::dead_age_max")];
+pub static TIDIED_ELSEWHERE: &[(&str, &str)] = &[
+    ("outbox", "the relay: RelaySettings::dead_age_max"),
+    ("bill_files", "fetch_bill: bill_files_kept_days"),
+    ("stock_changes", "sync_stock, as it writes new ones"),
+    ("sync_runs", "the next synchronisation of its kind"),
+    ("sync_chunks", "the next synchronisation of its kind"),
+    ("supplier_balance_readings", "check_supplier_balance, as it writes new ones"),
+];
 
 /// The least that a shop may set: what repeats itself for days must still be known.
 pub const KEEP_DAYS_MIN: u32 = 30;

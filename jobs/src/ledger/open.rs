@@ -4,7 +4,7 @@
 //! migrations are noted.
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, SqlSafeStr};
+use sqlx::{AnyConnection, AnyPool, SqlSafeStr};
 
 use super::error::LedgerError;
 use super::writer::Writer;
@@ -28,6 +28,10 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (16, "housekeeping", include_str!("../../../migrations/0016_housekeeping.sql")),
     (17, "reconciliations", include_str!("../../../migrations/0017_reconciliations.sql")),
 ];
+
+/// How the name of a step begins that builds before it cannot live with. Every other step only adds (tables, columns that
+/// may be left out), so that the build before goes on working and can be rolled back to.
+const BREAKING: &str = "breaking_";
 
 /// The last step.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;
@@ -53,11 +57,63 @@ pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
     }
 }
 
+/// The steps of this build that the ledger at `url` lacks. None where there is no ledger yet: whoever opens it makes it.
+/// Changes nothing.
+pub(super) async fn steps_missing(url: &str) -> Result<Vec<i64>, LedgerError> {
+    sqlx::any::install_default_drivers();
+    let applied = match url.split_once(':') {
+        Some(("sqlite", _)) => sqlite::look(url).await?,
+        Some(("postgres" | "postgresql", _)) => postgres::look(url).await?,
+        // What is wrong with the address is told where it is opened.
+        _ => return Ok(Vec::new()),
+    };
+    if applied.is_empty() {
+        return Ok(Vec::new());
+    }
+    let missing = MIGRATIONS.iter().map(|(version, ..)| *version);
+    Ok(missing.filter(|version| !applied.iter().any(|step| step.version == *version)).collect())
+}
+
+/// A step that a ledger has taken.
+struct Applied {
+    version: i64,
+    checksum: Vec<u8>,
+    description: String,
+}
+
+const APPLIED: &str =
+    "SELECT version, checksum, description FROM _sqlx_migrations WHERE success = TRUE ORDER BY version";
+
+async fn applied(conn: &mut AnyConnection) -> Result<Vec<Applied>, sqlx::Error> {
+    let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(APPLIED).fetch_all(conn).await?;
+    let step = |(version, checksum, description)| Applied { version, checksum, description };
+    Ok(rows.into_iter().map(step).collect())
+}
+
+/// A newer build may have added to the schema; it may not have broken what this one counts on.
+fn refuse_broken(applied: &[Applied], shown: &str) -> Result<(), LedgerError> {
+    let unknown = applied.iter().filter(|step| !MIGRATIONS.iter().any(|(ours, ..)| *ours == step.version));
+    for step in unknown {
+        if step.description.starts_with(BREAKING) {
+            return Err(not_migrated(shown, &MigrateError::VersionMissing(step.version)));
+        }
+        tracing::warn!(
+            ledger = shown,
+            step = step.version,
+            "a newer build added to the ledger's schema; this one goes on without what was added"
+        );
+    }
+    Ok(())
+}
+
 fn migrator() -> Migrator {
     let step = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(MIGRATIONS.map(step).into())
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.map(step).into());
+    // Looked at in `refuse_broken`.
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
 /// `shown` names the ledger for people.

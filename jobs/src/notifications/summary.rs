@@ -177,25 +177,24 @@ async fn findings(conn: &mut AnyConnection, day: Day) -> Result<Vec<FindingsOfTy
 
 /// What the suppliers' accounts held when they were last asked.
 async fn balances(ledger: &Ledger) -> Result<Vec<Balance>, LedgerError> {
-    let rows: Result<Vec<(String, String, i64, i64)>, _> = sqlx::query_as(
+    let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(
         "SELECT payer_account_code, sale_group_name, balance_fen, asked_at FROM supplier_balances \
          ORDER BY payer_account_code, sale_group_code LIMIT $1",
     )
     .bind(BALANCES_MAX)
     .fetch_all(ledger.reads())
-    .await;
-    let rows = if_there(rows)?.into_iter();
+    .await?;
     let balance = |(account, group, fen, asked_at): (String, String, i64, i64)| Balance {
         account: if group.is_empty() { account } else { format!("{account} {group}") },
         amount: yuan(fen),
         asked: at_beijing(Timestamp::from_micros(asked_at)),
     };
-    Ok(rows.map(balance).collect())
+    Ok(rows.into_iter().map(balance).collect())
 }
 
 /// How the newest comparison with the bills of that day ended.
 async fn reconciled(ledger: &Ledger, date: NaiveDate) -> Result<Vec<Reconciled>, LedgerError> {
-    let rows: Result<Vec<(String, String, i64)>, _> = sqlx::query_as(
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT r.mchid AS mchid, r.state AS state, \
          (SELECT COUNT(*) FROM reconciliation_findings f WHERE f.reconciliation_id = r.id) AS findings \
          FROM reconciliations r WHERE r.day = $1 AND r.state <> 'abandoned' AND r.version = \
@@ -205,29 +204,15 @@ async fn reconciled(ledger: &Ledger, date: NaiveDate) -> Result<Vec<Reconciled>,
     .bind(date.to_string())
     .bind(BALANCES_MAX)
     .fetch_all(ledger.reads())
-    .await;
-    let rows = if_there(rows)?.into_iter();
+    .await?;
     let reconciled = |(what, state, findings): (String, String, i64)| Reconciled {
         day: date.to_string(),
         what,
         state,
         findings,
     };
-    Ok(rows.map(reconciled).collect())
+    Ok(rows.into_iter().map(reconciled).collect())
 }
 
-/// Nothing, where the ledger has not such tables: a build may leave a part of the business out.
-fn if_there<T>(rows: Result<Vec<T>, sqlx::Error>) -> Result<Vec<T>, LedgerError> {
-    match rows {
-        Err(sqlx::Error::Database(error)) if error.message().contains("no such table") => Ok(Vec::new()),
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => {
-            Ok(Vec::new())
-        }
-        rows => Ok(rows?),
-    }
-}
-
-/// PostgreSQL's word for it.
-const UNDEFINED_TABLE: &str = "42P01";
 /// Accounts, or merchants, that are listed.
 const BALANCES_MAX: i64 = 20;

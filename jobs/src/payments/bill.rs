@@ -27,7 +27,10 @@ pub use fund::{Balance, Fund, FundRow};
 pub use list::{BILL_ROWS_MAX, BillPage, BillView, bills};
 pub use parser::{BadRow, Line, NotABill, Parser};
 pub use read::{BillReader, read_fund, read_trade};
-pub(crate) use shelf::{Standing, asked_again, ready_file, record_no_statement, record_refused, standing};
+pub(crate) use shelf::{
+    Standing, asked_again, count_wrong_hash, forget_wrong_hashes, ready_file, record_no_statement,
+    record_refused, standing,
+};
 pub use shelf::{StoredBill, newest_ready};
 pub use splitter::LINE_BYTES_MAX;
 pub use totals::{BillTotals, Difference, Figure, Odd};

@@ -22,7 +22,7 @@ use crate::verdict;
 
 mod settle;
 
-use settle::{Refusal, known, make_ready, no_statement, not_made, refuse};
+use settle::{Refusal, is_wrong_again, known, make_ready, no_statement, not_made, refuse};
 
 /// Files that one run lets go of; there are some runs a day.
 const EXPIRED_AT_ONCE: u32 = 20;
@@ -141,6 +141,13 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
             Err(error @ DownloadError::TooLong { .. }) => {
                 return refuse(shop, job, key, &Refusal::too_long(&error)).await;
             }
+            Err(error @ DownloadError::WrongHash { .. }) => {
+                job.log(format!("{key}: {error}"));
+                if is_wrong_again(shop, job, key, &error).await? {
+                    return refuse(shop, job, key, &Refusal::wrong_hash(&error)).await;
+                }
+                last = Some(error);
+            }
             Err(error) => {
                 job.log(format!("{key}: {error}"));
                 last = Some(error);
@@ -148,9 +155,6 @@ async fn fetch(shop: &Shop, job: &JobContext, key: &BillKey) -> Result<Value, Jo
         }
     }
     match last {
-        Some(error @ DownloadError::WrongHash { .. }) => {
-            refuse(shop, job, key, &Refusal::wrong_hash(&error)).await
-        }
         Some(DownloadError::Outside(error)) => Err(verdict::of_outside(error)),
         other => Err(JobError::retry(anyhow::anyhow!("the bill did not come: {other:?}"))),
     }

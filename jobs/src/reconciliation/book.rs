@@ -131,13 +131,14 @@ pub async fn begin(ledger: &Ledger, asked: &Asked<'_>) -> Result<Begun, LedgerEr
             return Ok(Begun::Before(Box::new(newest.clone())));
         }
         if same && newest.state == ReconciliationState::Running {
-            let attempt = newest.attempt + 1;
-            sqlx::query("UPDATE reconciliations SET attempt = $1, job_id = $2 WHERE id = $3")
-                .bind(attempt)
-                .bind((*job_id).to_owned())
-                .bind(newest.id.clone())
-                .execute(tx.conn())
-                .await?;
+            // Counted by the ledger: of two tries at once each has a number of its own, and the later one counts.
+            let (attempt,): (i64,) = sqlx::query_as(
+                "UPDATE reconciliations SET attempt = attempt + 1, job_id = $1 WHERE id = $2 RETURNING attempt",
+            )
+            .bind((*job_id).to_owned())
+            .bind(newest.id.clone())
+            .fetch_one(tx.conn())
+            .await?;
             tx.commit().await?;
             let (id, version) = (newest.id.clone(), newest.version);
             return Ok(Begun::Run(Running { id, mchid: (*mchid).to_owned(), day: *day, version, attempt }));

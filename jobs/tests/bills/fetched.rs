@@ -25,6 +25,7 @@ on_every_engine! {
     a_file_that_is_no_bill_is_refused_although_its_hash_is_right,
     a_bill_over_the_bound_is_refused,
     a_bill_that_does_not_add_up_is_kept_and_said_so,
+    wrong_hashes_are_counted_over_attempts_that_failed_otherwise,
 }
 
 pub const DAY: &str = "2026-01-05";
@@ -108,8 +109,10 @@ async fn a_link_that_fails_gets_a_fresh_one(engine: Engine) {
         scene.bank.mishaps([mishap.clone(), mishap.clone()]);
         let result = fetch(&scene.shop, DAY, BillType::Trade).await.unwrap();
         assert_eq!((&result["version"], scene.bank.asked()), (&1.into(), 3), "{mishap:?}");
-        let (left,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) AS n FROM bills").fetch_one(scene.ledger.reads()).await.unwrap();
+        let (left,): (i64,) = sqlx::query_as("SELECT COUNT(*) AS n FROM bills WHERE state <> 'refused'")
+            .fetch_one(scene.ledger.reads())
+            .await
+            .unwrap();
         assert_eq!(left, 1, "{mishap:?}");
     }
 }
@@ -187,7 +190,34 @@ async fn a_bill_that_does_not_add_up_is_kept_and_said_so(engine: Engine) {
     assert!(result["differences"][0].as_str().unwrap().contains("应结订单总金额"), "{result}");
     let stored = newest_ready(&scene.ledger, &key(BillType::Trade)).await.unwrap().unwrap();
     assert!(!stored.totals.adds_up());
+    let case = scene.finding(FindingType::SummaryMismatch, BillType::Trade).await.unwrap();
+    assert!(case.text.contains("应结订单总金额") && case.text.contains(DAY), "{}", case.text);
     // It is looked after again until the bank has put it right.
     let wanted = run(&scene.shop, FetchBill { day: None, kind: Some(BillType::Trade) }).await.unwrap();
     assert!(wanted["wanted"].to_string().contains(DAY), "{wanted}");
+    scene.bank.says(BillType::Trade, DAY, file(&[payment(2, 500)]));
+    fetch(&scene.shop, DAY, BillType::Trade).await.unwrap();
+    let case = scene.finding(FindingType::SummaryMismatch, BillType::Trade).await.unwrap();
+    assert_eq!(case.state, FindingState::Superseded);
+}
+
+async fn wrong_hashes_are_counted_over_attempts_that_failed_otherwise(engine: Engine) {
+    let scene = Scene::open(engine).await;
+    scene.bank.says(BillType::Trade, DAY, file(&[payment(2, 500)]));
+    let (wrong, torn) = (Mishap::Changed, Mishap::Torn);
+    scene.bank.mishaps([wrong.clone(), torn.clone(), torn.clone(), wrong.clone(), torn.clone(), torn, wrong]);
+    for _ in 0..2 {
+        assert!(matches!(
+            fetch(&scene.shop, DAY, BillType::Trade).await.unwrap_err().verdict(),
+            Verdict::Retry { .. }
+        ));
+        assert!(scene.finding(FindingType::HashMismatch, BillType::Trade).await.is_none());
+    }
+    assert_eq!(fetch(&scene.shop, DAY, BillType::Trade).await.unwrap()["state"], "refused");
+    assert!(scene.finding(FindingType::HashMismatch, BillType::Trade).await.is_some());
+    fetch(&scene.shop, DAY, BillType::Trade).await.unwrap();
+    // A right one in between begins the count anew.
+    scene.bank.says(BillType::Trade, DAY, file(&[payment(2, 501)]));
+    scene.bank.mishaps([Mishap::Changed, Mishap::Changed]);
+    assert_eq!(fetch(&scene.shop, DAY, BillType::Trade).await.unwrap()["version"], 2);
 }

@@ -13,6 +13,7 @@ on_every_engine! {
     many_openings_at_once_migrate_once_and_agree_which_ledger_it_is,
     readers_cannot_write,
     a_ledger_of_an_older_build_is_brought_up_with_what_it_holds,
+    a_look_at_a_ledger_that_lacks_steps_takes_none,
 }
 
 async fn refusal(place: &Place, url: &str) -> String {
@@ -72,13 +73,13 @@ async fn a_file_that_is_no_ledger_is_left_alone_and_named() {
 }
 
 #[tokio::test]
-async fn a_ledger_of_another_build_is_refused_with_what_to_start() {
+async fn a_ledger_that_another_build_broke_is_refused_with_what_to_start() {
     let place = Place::new(Engine::Sqlite);
     let ledger = place.ledger().await;
     let mut tx = ledger.begin().await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', 1, x'00', 0)",
+         VALUES (9999, 'breaking_later', 1, x'00', 0)",
     )
     .execute(tx.conn())
     .await
@@ -86,6 +87,16 @@ async fn a_ledger_of_another_build_is_refused_with_what_to_start() {
     tx.commit().await.unwrap();
     let said = refusal(&place, &place.url()).await;
     assert!(said.contains("newer build") && said.contains("9999"), "{said}");
+
+    // A step that only adds is no reason: the build before is what one rolls back to.
+    let mut tx = ledger.begin().await.unwrap();
+    sqlx::raw_sql("UPDATE _sqlx_migrations SET description = 'later' WHERE version = 9999")
+        .execute(tx.conn())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    Ledger::open(&place.url(), &place.clock).await.unwrap().ping().await.unwrap();
+    assert!(Ledger::steps_missing(&place.url()).await.unwrap().is_empty());
 
     let mut tx = ledger.begin().await.unwrap();
     sqlx::raw_sql(
@@ -153,4 +164,16 @@ async fn a_ledger_of_an_older_build_is_brought_up_with_what_it_holds(engine: Eng
     );
     ledger.finished(vec![id("a"), id("b")]).await.unwrap();
     assert_eq!(ledger.outbox_counts().await.unwrap(), OutboxCounts::default());
+}
+
+async fn a_look_at_a_ledger_that_lacks_steps_takes_none(engine: Engine) {
+    let place = Place::new(engine);
+    assert!(Ledger::steps_missing(&place.url()).await.unwrap().is_empty(), "there is none yet");
+    let ledger = place.ledger().await;
+    let mut tx = ledger.begin().await.unwrap();
+    sqlx::raw_sql("DELETE FROM _sqlx_migrations WHERE version = 11").execute(tx.conn()).await.unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(Ledger::steps_missing(&place.url()).await.unwrap(), [11]);
+    }
 }

@@ -115,14 +115,18 @@ async fn a_database_is_shared_as_long_as_no_table_has_the_name_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_of_another_build_is_refused_with_what_to_start() {
+async fn a_ledger_that_another_build_broke_is_refused_with_what_to_start() {
     let place = Place::new(Engine::Postgres);
     place.ledger().await;
     psql(
         &place.url(),
-        r"INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'later', true, '\x00', 0)",
+        r"INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'breaking_later', true, '\x00', 0)",
     );
     holds(&refusal(&place.url()).await, &["newer build", "9999"]);
+    // A step that only adds is no reason: the build before is what one rolls back to.
+    psql(&place.url(), "UPDATE _sqlx_migrations SET description = 'later' WHERE version = 9999");
+    place.ledger().await.ping().await.unwrap();
+    assert!(Ledger::steps_missing(&place.url()).await.unwrap().is_empty());
     psql(
         &place.url(),
         r"DELETE FROM _sqlx_migrations WHERE version = 9999; UPDATE _sqlx_migrations SET checksum = '\x00' WHERE version = 1",

@@ -133,16 +133,8 @@ async fn a_day_that_is_not_over_has_no_summary(engine: Engine) {
 
 /// Of 2026-01-03 there are two comparisons, of which the newer one holds.
 const COMPARED: &str = "
-CREATE TABLE IF NOT EXISTS supplier_balances (sale_group_code TEXT NOT NULL, payer_account_code TEXT NOT NULL,
-    sale_group_name TEXT NOT NULL DEFAULT '', balance_fen BIGINT NOT NULL, asked_at BIGINT NOT NULL);
 INSERT INTO supplier_balances (sale_group_code, payer_account_code, sale_group_name, balance_fen, asked_at) VALUES
     ('G1', '8800000001', '', 5000000, 1767585600000000);
-CREATE TABLE IF NOT EXISTS reconciliations (id TEXT NOT NULL, mchid TEXT NOT NULL, day TEXT NOT NULL,
-    version BIGINT NOT NULL, state TEXT NOT NULL, trade_bill TEXT NOT NULL, trade_sha1 TEXT NOT NULL,
-    fund_bill TEXT NOT NULL, fund_sha1 TEXT NOT NULL, attempt BIGINT NOT NULL, job_id TEXT NOT NULL,
-    started_at BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS reconciliation_findings (reconciliation_id TEXT NOT NULL, finding_id TEXT NOT NULL,
-    attempt BIGINT NOT NULL, carried BIGINT NOT NULL);
 INSERT INTO reconciliations (id, mchid, day, version, state, trade_bill, trade_sha1, fund_bill, fund_sha1, attempt,
     job_id, started_at) VALUES
     ('1:2026-01-03:v1', '1', '2026-01-03', 1, 'refused', '', '', '', '', 1, 'j', 0),

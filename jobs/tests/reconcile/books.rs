@@ -14,7 +14,8 @@ use crate::bills::{FundBill, MCHID, TradeBill};
 use crate::place::{Engine, Place};
 
 pub struct Books {
-    pub place: Place,
+    /// Goes with its files when the books do.
+    _place: Place,
     pub ledger: Ledger,
     pub settings: Settings,
 }
@@ -33,7 +34,7 @@ impl Books {
     pub async fn open(engine: Engine) -> Self {
         let place = Place::new(engine);
         let ledger = place.ledger().await;
-        Self { place, ledger, settings: Settings::default() }
+        Self { _place: place, ledger, settings: Settings::default() }
     }
 
     /// An order of ours with its payment; `paid`: the transaction, when and how much.

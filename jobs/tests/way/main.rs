@@ -25,6 +25,9 @@ macro_rules! on_every_engine {
     };
 }
 
+#[path = "../reconcile/bills.rs"]
+#[expect(dead_code, reason = "not every target needs all of it")]
+mod bills;
 mod door;
 mod house;
 mod town;
@@ -35,6 +38,7 @@ mod crash;
 mod gaps;
 mod hands;
 mod happy;
+mod heal;
 mod late;
 mod others;
 mod refuse;

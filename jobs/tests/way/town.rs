@@ -373,7 +373,7 @@ impl Town {
 
     /// The worth of an order's goods that the outside has back.
     pub fn worth_back(view: &OrderView, truth: &TruthKeys) -> i64 {
-        let there = &truth.orders[&format!("{}-1", view.order.order_no)];
+        let Some(there) = truth.orders.get(&format!("{}-1", view.order.order_no)) else { return 0 };
         let price = |code: &str| {
             let line = view.lines.iter().find(|line| line.product_code == code).expect("a line of the order");
             line.unit_price_fen - line.discount_fen

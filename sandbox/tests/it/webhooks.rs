@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::shop::{NOON, Shop, json_of};
+use crate::shop::{Shop, json_of};
 
 const KEY: &[u8] = b"a key of twenty-four bytes or more";
 
@@ -37,6 +37,11 @@ impl Sender<'_> {
     }
 }
 
+/// A receiver looks at the wall's clock, not at the shop's.
+fn now(shop: &Shop) -> i64 {
+    shop.clock.wall().secs()
+}
+
 fn secret() -> String {
     format!("whsec_{}", STANDARD.encode(KEY))
 }
@@ -45,13 +50,13 @@ fn secret() -> String {
 async fn a_receiver_believes_what_is_signed_and_counts_it_by_its_id() {
     let shop = Shop::open().await;
     let sender = Sender(&shop);
-    assert_eq!(sender.send("msg_1", NOON.secs(), "{}").await, 404, "nobody has that name yet");
+    assert_eq!(sender.send("msg_1", now(&shop), "{}").await, 404, "nobody has that name yet");
     sender.tell(json!({ "secrets": [secret()] })).await;
-    assert_eq!(sender.send("msg_1", NOON.secs(), "{}").await, 204);
-    assert_eq!(sender.send("msg_1", NOON.secs(), "{}").await, 204);
+    assert_eq!(sender.send("msg_1", now(&shop), "{}").await, 204);
+    assert_eq!(sender.send("msg_1", now(&shop), "{}").await, 204);
     assert_eq!(shop.effect("webhook.post").await, (1, 0), "twice the same is not doubled");
-    assert_eq!(sender.send("msg_2", NOON.secs() - 301, "{}").await, 401, "a replay");
-    assert_eq!(sender.send("msg_1", NOON.secs(), r#"{"other":1}"#).await, 204);
+    assert_eq!(sender.send("msg_2", now(&shop) - 301, "{}").await, 401, "a replay");
+    assert_eq!(sender.send("msg_1", now(&shop), r#"{"other":1}"#).await, 204);
     assert_eq!(shop.effect("webhook.post").await, (1, 1), "one id with two contents is");
     let came = sender.came().await;
     assert_eq!((came["taken"].as_array().unwrap().len(), came["refused"].as_array().unwrap().len()), (3, 1));
@@ -65,11 +70,11 @@ async fn a_receiver_behaves_as_it_is_told_and_takes_nothing_meanwhile() {
     sender.tell(json!({ "secrets": [secret()], "status": 500, "times": 2 })).await;
     let mut answers = Vec::new();
     for _ in 0..3 {
-        answers.push(sender.send("msg_1", NOON.secs(), "{}").await);
+        answers.push(sender.send("msg_1", now(&shop), "{}").await);
     }
     assert_eq!(answers, [500, 500, 204]);
     sender.tell(json!({ "status": 410 })).await;
-    assert_eq!(sender.send("msg_2", NOON.secs(), "{}").await, 410);
+    assert_eq!(sender.send("msg_2", now(&shop), "{}").await, 410);
     assert_eq!(shop.effect("webhook.post").await, (1, 0));
 }
 
@@ -84,7 +89,7 @@ async fn in_a_storm_some_are_taken_without_a_word() {
     sender.tell(json!({ "secrets": [secret()] })).await;
     let mut taken = 0;
     for nth in 0..80 {
-        taken += u64::from(sender.send(&format!("msg_{nth}"), NOON.secs(), "{}").await == 204);
+        taken += u64::from(sender.send(&format!("msg_{nth}"), now(&shop), "{}").await == 204);
     }
     let (really, doubled) = shop.effect("webhook.post").await;
     assert!(taken < really && really < 80 && doubled == 0, "{taken} {really}");

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+mod business;
+
 /// One method of one address.
 pub struct Route {
     pub method: &'static str,
@@ -32,6 +34,9 @@ pub const TAGS: &[(&str, &str)] = &[
     ("Queues", "Queues, workers and the books."),
     ("Schedules", "What comes by itself, and when."),
     ("Business", "Orders, and what was done to the outside."),
+    ("Money", "Bills, reconciliations, refunds, and the cases that people look at."),
+    ("Catalogue", "The supplier's goods, and how they are kept in step."),
+    ("Webhooks", "Other systems that are told of events."),
     ("House", "Backups, health and figures."),
     ("Callbacks", "Where the systems outside call."),
 ];
@@ -50,7 +55,12 @@ const POST: Route = Route { method: "POST", ..GET };
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "Rows on the page");
 const CURSOR: (&str, &str, &str) = ("cursor", "string", "Where the page before ended");
 
-pub const ROUTES: &[Route] = &[
+/// Every address, each method once.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    HOUSE.iter().chain(business::ROUTES)
+}
+
+const HOUSE: &[Route] = &[
     Route {
         path: "/v1/jobs",
         tag: "Jobs",
@@ -136,6 +146,14 @@ pub const ROUTES: &[Route] = &[
         body: Some(why),
         ..POST
     },
+    Route {
+        method: "PATCH",
+        path: "/v1/queues/{queue}",
+        tag: "Queues",
+        summary: "Sets what holds the queue back; what is absent stays, null takes it away",
+        body: Some(gate),
+        ..GET
+    },
     Route { path: "/v1/queues/{queue}/resume", tag: "Queues", summary: "The queue goes on", ..POST },
     Route {
         path: "/v1/stats",
@@ -180,15 +198,6 @@ pub const ROUTES: &[Route] = &[
         summary: "The jobs of past instants that have none; first it only tells which",
         body: Some(backfill),
         ..POST
-    },
-    Route { path: "/v1/orders/{no}", tag: "Business", summary: "An order and its story", ..GET },
-    Route { path: "/v1/totals", tag: "Business", summary: "The shop's books in figures", ..GET },
-    Route {
-        path: "/v1/effects",
-        tag: "Business",
-        summary: "What was done to the outside, the oldest first",
-        query: &[("state", "string", "intended, done, refused or in_doubt"), LIMIT, CURSOR],
-        ..GET
     },
     Route {
         path: "/v1/backups",
@@ -294,6 +303,25 @@ fn actions() -> Value {
 
 fn why() -> Value {
     json!({ "type": "object", "properties": { "by": { "type": "string" }, "reason": { "type": "string" } } })
+}
+
+fn gate() -> Value {
+    let count = json!({ "type": ["integer", "null"], "minimum": 1 });
+    let whole = json!({ "type": "integer", "minimum": 1 });
+    json!({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "rate": {
+                "type": ["object", "null"], "required": ["jobs", "per_ms"],
+                "properties": { "jobs": whole, "per_ms": whole, "burst": whole },
+            },
+            "concurrency_max": count, "backlog_max": count,
+            "breaker": {
+                "type": ["object", "null"], "required": ["failures", "cool_ms", "cool_max_ms"],
+                "properties": { "failures": whole, "cool_ms": whole, "cool_max_ms": whole },
+            },
+        },
+    })
 }
 
 fn backfill() -> Value {

@@ -16,7 +16,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions, Connection, Row};
 
-use super::{Pools, migrator, not_migrated};
+use super::{Applied, Pools, applied, migrator, not_migrated, refuse_broken};
 use crate::ledger::error::LedgerError;
 use crate::ledger::writer::Writer;
 
@@ -89,6 +89,17 @@ async fn prepare(options: &AnyConnectOptions, place: &Place) -> Result<(), Ledge
     conn.close().await.map_err(|error| place.cannot_open(&error))
 }
 
+/// The steps that the ledger has taken; nothing is changed.
+pub(super) async fn look(url: &str) -> Result<Vec<Applied>, LedgerError> {
+    let place = Place::of(url)?;
+    let options = AnyConnectOptions::from_str(url).map_err(|error| place.cannot_open(&error))?;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
+    let mut conn = connected.map_err(|_| place.silent())?.map_err(|error| place.cannot_open(&error))?;
+    let taken = steps_taken(&mut conn).await.map_err(|error| place.cannot_open(&error))?;
+    conn.close().await.map_err(|error| place.cannot_open(&error))?;
+    Ok(taken)
+}
+
 /// What the server says of itself and of us.
 struct Server {
     version: i64,
@@ -153,14 +164,15 @@ impl Server {
 }
 
 async fn migrate(conn: &mut AnyConnection, server: &Server, place: &Place) -> Result<(), LedgerError> {
-    let applied = applied(conn).await.map_err(|error| place.cannot_open(&error))?;
+    let applied = steps_taken(conn).await.map_err(|error| place.cannot_open(&error))?;
+    refuse_broken(&applied, &place.shown)?;
     let migrator = migrator();
     let ours: Vec<_> =
         migrator.iter().map(|step| (step.version, step.checksum.to_vec(), step.sql.as_str())).collect();
-    let pending = ours.iter().filter(|(version, ..)| !applied.iter().any(|(done, _)| done == version));
+    let pending = ours.iter().filter(|(version, ..)| !applied.iter().any(|done| done.version == *version));
     let pending: Vec<&str> = pending.map(|(_, _, sql)| *sql).collect();
-    let is_done = applied.len() == ours.len()
-        && ours.iter().zip(&applied).all(|((v, sum, _), (done, had))| v == done && sum == had);
+    let is_done =
+        ours.iter().all(|(v, sum, _)| applied.iter().any(|done| done.version == *v && done.checksum == *sum));
     if is_done {
         // The migrator would need the right to create tables to find that there are none to create.
         return Ok(());
@@ -179,14 +191,12 @@ async fn migrate(conn: &mut AnyConnection, server: &Server, place: &Place) -> Re
     })
 }
 
-/// The steps that ran, in their order, with their checksums.
-async fn applied(conn: &mut AnyConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+/// The steps that ran, in their order.
+async fn steps_taken(conn: &mut AnyConnection) -> Result<Vec<Applied>, sqlx::Error> {
     if existing(conn, &["_sqlx_migrations"]).await?.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
-        .fetch_all(conn)
-        .await
+    applied(conn).await
 }
 
 /// The database may have other tables (a shop's own), as long as none has the name of one of ours.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row};
 
-use super::{Pools, migrator, not_migrated};
+use super::{Applied, Pools, applied, migrator, not_migrated, refuse_broken};
 use crate::ledger::error::LedgerError;
 use crate::ledger::writer::Writer;
 
@@ -143,7 +143,32 @@ async fn try_connection(options: &AnyConnectOptions, path: &Path) -> Result<(), 
 
 async fn migrate(writer: &AnyPool, path: &Path) -> Result<(), LedgerError> {
     let shown = path.display().to_string();
+    let mut conn = writer.acquire().await.map_err(|error| cannot_open(path, &error))?;
+    let taken = steps_taken(&mut conn).await.map_err(|error| cannot_open(path, &error))?;
+    drop(conn);
+    refuse_broken(&taken, &shown)?;
     migrator().run(writer).await.map_err(|error| not_migrated(&shown, &error))
+}
+
+/// The steps that the ledger has taken; nothing is changed, and no file is made.
+pub(super) async fn look(url: &str) -> Result<Vec<Applied>, LedgerError> {
+    let path = path_of(url)?;
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let options = options_for(&path)?;
+    let mut conn = AnyConnection::connect_with(&options).await.map_err(|error| cannot_open(&path, &error))?;
+    let taken = steps_taken(&mut conn).await.map_err(|error| cannot_open(&path, &error))?;
+    conn.close().await.map_err(|error| cannot_open(&path, &error))?;
+    Ok(taken)
+}
+
+async fn steps_taken(conn: &mut AnyConnection) -> Result<Vec<Applied>, sqlx::Error> {
+    let made: i64 = sqlx::query("SELECT COUNT(*) AS made FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .fetch_one(&mut *conn)
+        .await?
+        .try_get("made")?;
+    if made == 0 { Ok(Vec::new()) } else { applied(conn).await }
 }
 
 /// A database that has tables but none of ours belongs to another program.

@@ -163,6 +163,35 @@ pub(crate) async fn record_refused(
     Ok(())
 }
 
+/// Counts a file whose bytes were not what WeChat vouches for; how many it were in a row, over all tries.
+pub(crate) async fn count_wrong_hash(tx: &mut Tx, key: &BillKey, reason: &str) -> Result<i64, LedgerError> {
+    record_refused(tx, key, "", 0, reason).await?;
+    let (wrong,): (i64,) = sqlx::query_as(
+        "UPDATE bills SET wrong_hashes = wrong_hashes + 1 \
+         WHERE mchid = $1 AND day = $2 AND type = $3 AND sha1 = '' AND state = 'refused' RETURNING wrong_hashes",
+    )
+    .bind(&key.mchid)
+    .bind(key.day_text())
+    .bind(key.kind.as_str())
+    .fetch_one(tx.conn())
+    .await?;
+    Ok(wrong)
+}
+
+/// A right one has come, or somebody was told: the next wrong one is the first again.
+pub(crate) async fn forget_wrong_hashes(tx: &mut Tx, key: &BillKey) -> Result<(), LedgerError> {
+    sqlx::query(
+        "UPDATE bills SET wrong_hashes = 0 \
+         WHERE mchid = $1 AND day = $2 AND type = $3 AND sha1 = '' AND state = 'refused'",
+    )
+    .bind(&key.mchid)
+    .bind(key.day_text())
+    .bind(key.kind.as_str())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 impl Sealed {
     /// Makes the file the newest version of its bill.
     ///

@@ -8,8 +8,8 @@ use super::{FetchBill, today};
 use crate::findings::{FindingType, NewFinding, finding_id};
 use crate::ledger::{LedgerError, Tx};
 use crate::payments::bill::{
-    BillKey, BillState, BillTotals, BillType, NotABill, Sealed, asked_again, record_no_statement,
-    record_refused, standing,
+    BillKey, BillState, BillTotals, BillType, NotABill, Sealed, asked_again, count_wrong_hash,
+    forget_wrong_hashes, record_no_statement, record_refused, standing,
 };
 use crate::payments::wechat_pay::DownloadError;
 use crate::shop::Shop;
@@ -93,11 +93,12 @@ pub(super) async fn make_ready(
     let mut tx = begin(shop, job).await?;
     let version = sealed.make_ready(&mut tx, key, sha1, totals).await?;
     bill_came(&mut tx, key).await?;
+    let differences: Vec<String> = totals.compare().iter().map(ToString::to_string).collect();
+    summary(&mut tx, key, sha1, &differences).await?;
     compare_day(&mut tx, key, false).await?;
     tx.commit().await?;
-    count(key, "ready");
+    count(key, if totals.adds_up() { "ready" } else { "does_not_add_up" });
     metrics::counter!("windlass_bill_bad_rows_total", "type" => key.kind.as_str()).increment(totals.bad_rows);
-    let differences: Vec<String> = totals.compare().iter().map(ToString::to_string).collect();
     for difference in &differences {
         job.log(format!("{key}: {difference}"));
     }
@@ -171,6 +172,20 @@ pub(super) async fn not_made(shop: &Shop, job: &JobContext, key: &BillKey) -> Re
     Ok(json!({ "state": "creating", "left_to": if is_last { "a person" } else { "tomorrow" } }))
 }
 
+/// Counts a file with a wrong hash, also over attempts that failed in other ways; whether it were so many in a row
+/// that somebody must be told.
+pub(super) async fn is_wrong_again(
+    shop: &Shop,
+    job: &JobContext,
+    key: &BillKey,
+    error: &DownloadError,
+) -> Result<bool, JobError> {
+    let mut tx = begin(shop, job).await?;
+    let wrong = count_wrong_hash(&mut tx, key, &error.to_string()).await?;
+    tx.commit().await?;
+    Ok(wrong >= i64::from(shop.settings.bill_links_max.max(1)))
+}
+
 /// Records why what came does not count.
 pub(super) async fn refuse(
     shop: &Shop,
@@ -180,6 +195,7 @@ pub(super) async fn refuse(
 ) -> Result<Value, JobError> {
     let mut tx = begin(shop, job).await?;
     record_refused(&mut tx, key, &refusal.sha1, refusal.bytes, &refusal.reason).await?;
+    forget_wrong_hashes(&mut tx, key).await?;
     let text = format!(
         "The {} bill of {}: {}. {}",
         key.kind.as_str(),
@@ -224,8 +240,28 @@ async fn raise_no_statement(
     tx.raise(&NewFinding { kind, key: &key, order_no: None, amount_fen: None, text, evidence }).await
 }
 
+/// A file that does not add up is a case at once: before its day is compared WeChat may have put another in its place.
+async fn summary(tx: &mut Tx, key: &BillKey, sha1: &str, differences: &[String]) -> Result<(), LedgerError> {
+    let kind = FindingType::SummaryMismatch;
+    let id = key.to_string();
+    if differences.is_empty() {
+        tx.supersede_finding(&finding_id(kind, &id), FetchBill::KIND, CAME).await?;
+        return Ok(());
+    }
+    let text = format!(
+        "The {} bill of {} does not add up: {}. Nothing of it is compared; it is asked for again every half hour.",
+        key.kind.as_str(),
+        key.day_text(),
+        differences.join("; ")
+    );
+    let evidence = json!({ "sha1": sha1, "differences": differences });
+    tx.raise(&NewFinding { kind, key: &id, order_no: None, amount_fen: None, text: &text, evidence }).await?;
+    Ok(())
+}
+
 /// What was wrong with the bill is over; should that come again, it is a case again.
 async fn bill_came(tx: &mut Tx, key: &BillKey) -> Result<(), LedgerError> {
+    forget_wrong_hashes(tx, key).await?;
     let key = key.to_string();
     for kind in [
         FindingType::NoStatement,
