@@ -15,16 +15,27 @@ use crate::demo::{self, Demo};
 use crate::telemetry;
 
 pub mod api;
+mod backups;
 mod bench;
 mod check;
+mod effects;
+mod findings;
 mod health;
 mod jobs;
 mod keys;
 mod local;
 mod migrate;
+mod notifications;
+mod products;
+mod prune;
+mod queues;
+mod reconciliations;
+mod refunds;
 mod sandbox;
+mod schedules;
 mod serve;
 pub mod table;
+mod webhooks;
 
 use self::jobs::{Enqueue, Jobs, Said};
 pub use self::serve::Role;
@@ -77,13 +88,52 @@ enum Command {
     /// The keys to the front door.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// The wording of mail.
+    #[command(subcommand)]
+    Notifications(notifications::Notifications),
+    /// Who is told of events over HTTP, and what became of it.
+    #[command(subcommand)]
+    Webhooks(webhooks::Webhooks),
     /// Hands in a job.
     Enqueue(Enqueue),
     /// Looks at jobs, and acts on them.
     #[command(subcommand)]
     Jobs(Jobs),
-    /// Checks that in every queue accepted = the sum of all states.
+    /// Looks at queues, and sets what holds them back.
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// The supplier's catalogue, and how it is kept in step.
+    #[command(subcommand)]
+    Products(products::Products),
+    /// What comes by itself, and when; and how to hold it, start it and make up for it.
+    #[command(subcommand)]
+    Schedules(schedules::Command),
+    /// Forgets what is older than the shop keeps it, as the schedule of that name does.
+    Prune(prune::PruneNow),
+    /// Backups: what was taken, and a script's report of one.
+    #[command(subcommand)]
+    Backups(backups::Backups),
+    /// Effects on the outside: those in doubt, and what became of them.
+    #[command(subcommand)]
+    Effects(effects::Effects),
+    /// Refunds, and those that are made again.
+    #[command(subcommand)]
+    Refunds(refunds::Refunds),
+    /// Payments in dispute.
+    #[command(subcommand)]
+    Payments(refunds::Payments),
+    /// Shipments that WeChat did not take.
+    #[command(subcommand)]
+    Uploads(refunds::Uploads),
+    /// Checks that in every queue accepted = the sum of all states, and that the business's books hold nothing that
+    /// must never be.
     Audit,
+    /// The cases that people look at.
+    #[command(subcommand)]
+    Findings(findings::Findings),
+    /// Days whose bills were compared with the books.
+    #[command(subcommand)]
+    Reconciliations(reconciliations::Reconciliations),
     /// Measures what this installation can do: enqueue, drain, latency.
     Bench(bench::Bench),
     /// The simulated outside world alone.
@@ -206,8 +256,23 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
         Command::Health(health) => everywhere.say(health.run(&config).await?),
         Command::Migrate => everywhere.say(migrate::run(&config).await?),
         Command::Keys(keys) => everywhere.say(keys.run(&config).await?),
+        Command::Notifications(asked) => everywhere.say(asked.run(&config)?),
+        Command::Webhooks(webhooks) => everywhere.say(webhooks.run(local::reach(config).await?.api()).await?),
         Command::Enqueue(enqueue) => everywhere.say(enqueue.run(local::reach(config).await?.api()).await?),
         Command::Jobs(jobs) => everywhere.say(jobs.run(local::reach(config).await?.api()).await?),
+        Command::Findings(findings) => everywhere.say(findings.run(local::reach(config).await?.api()).await?),
+        Command::Reconciliations(reconciliations) => {
+            everywhere.say(reconciliations.run(local::reach(config).await?.api()).await?)
+        }
+        Command::Queues(queues) => everywhere.say(queues.run(local::reach(config).await?.api()).await?),
+        Command::Products(products) => everywhere.say(products.run(local::reach(config).await?.api()).await?),
+        Command::Schedules(schedules) => everywhere.say(schedules.run(config).await?),
+        Command::Prune(prune) => everywhere.say(prune.run(&config).await?),
+        Command::Backups(backups) => everywhere.say(backups.run(&config).await?),
+        Command::Effects(effects) => everywhere.say(effects.run(local::reach(config).await?.api()).await?),
+        Command::Refunds(refunds) => everywhere.say(refunds.run(local::reach(config).await?.api()).await?),
+        Command::Payments(payments) => everywhere.say(payments.run(local::reach(config).await?.api()).await?),
+        Command::Uploads(uploads) => everywhere.say(uploads.run(local::reach(config).await?.api()).await?),
         Command::Audit => everywhere.say(jobs::audit(local::reach(config).await?.api()).await?),
     }
 }

@@ -60,6 +60,10 @@ pub struct Config {
     pub server: Option<String>,
     /// `WINDLASS_SHOP`: a TOML file of what the shop decides ([`windlass_jobs::Settings`]); None: its defaults.
     pub shop: Option<PathBuf>,
+    /// `WINDLASS_TEMPLATES`: a folder of the shop's own wording of mail; None: ours.
+    pub templates: Option<PathBuf>,
+    /// `WINDLASS_SUMMARY_TO`: who is told by mail how the day was and what must be looked at, with commas between.
+    pub summary_to: Vec<String>,
     /// `WINDLASS_SANDBOX`: the control port of a sandbox that runs already. None: whoever needs one starts it.
     pub sandbox: Option<SocketAddr>,
     /// See [`ShopSpeed`].
@@ -165,6 +169,8 @@ impl Config {
         let schedules = folder(env, "WINDLASS_SCHEDULES", "./schedules");
         let server = env.text("WINDLASS_SERVER");
         let shop = env.text("WINDLASS_SHOP").map(PathBuf::from);
+        let templates = env.text("WINDLASS_TEMPLATES").map(PathBuf::from);
+        let summary_to = outside::addresses(env, "WINDLASS_SUMMARY_TO");
         let sandbox = sandbox(env, mode);
         let speed = ShopSpeed::read(env, mode);
         let work = Work::read(env);
@@ -187,6 +193,8 @@ impl Config {
             schedules,
             shop,
             server,
+            templates,
+            summary_to,
             sandbox,
             speed,
             work,

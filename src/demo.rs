@@ -4,6 +4,8 @@
 //! again on the same data folder, and it goes on. The shop's time runs fast, so that days pass in a minute.
 
 mod customers;
+mod days;
+mod differences;
 pub mod input;
 mod notebook;
 mod progress;
@@ -23,7 +25,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use windlass_engine::Clock;
 use windlass_jobs::Settings;
-use windlass_sandbox::{Faults, Pace, Sandbox};
+use windlass_sandbox::{Faults, Pace, Plant, Sandbox};
 
 use crate::cli::api::Api;
 use crate::config::{Config, Outside};
@@ -32,7 +34,8 @@ use crate::outside::{Accounts, call_back_to};
 use crate::platform::{Platform, Roles, Stores, schedules};
 use crate::telemetry::Metrics;
 
-use self::input::Input;
+use self::days::Days;
+use self::input::{Input, Pays};
 use self::notebook::Notebook;
 use self::shop_time::ShopTime;
 use self::standing::Desks;
@@ -58,6 +61,10 @@ pub struct Demo {
     /// How many orders go through, at most.
     #[arg(long, default_value_t = 200)]
     count: usize,
+    /// Orders come in over so many days of the shop's time, with differences in the bills of each that reconciliation must
+    /// find.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60))]
+    days: Option<u32>,
     /// What goes wrong outside: none, some or storm.
     #[arg(long, default_value_t = Faults::None)]
     faults: Faults,
@@ -101,8 +108,8 @@ impl Demo {
         listen: Option<SocketAddr>,
         show: fn(&Summary),
     ) -> anyhow::Result<Summary> {
-        let speed = self.speed.unwrap_or(SPEED_DEFAULT);
-        anyhow::ensure!((1.0..=100_000.0).contains(&speed), "--speed is a number from 1 to 100000");
+        let speed_ok = self.speed.is_none_or(|speed| (1.0..=100_000.0).contains(&speed));
+        anyhow::ensure!(speed_ok, "--speed is a number from 1 to 100000");
         anyhow::ensure!(self.count > 0, "--count is at least 1");
         anyhow::ensure!(
             self.sandbox.is_none(),
@@ -113,17 +120,23 @@ impl Demo {
         })?;
         let lifecycle = Lifecycle::on_signals().context("signals cannot be listened for")?;
         let mut notebook = Notebook::open(&config.data, &self)?;
-        let input = self.input(&notebook.run())?;
+        let mut input = self.input(&notebook.run())?;
+        let days = self.days.map(|days| Days::new(notebook.first_day(), days));
+        if let (Some(days), None) = (&days, &self.orders) {
+            some_go_wrong(&mut input, days);
+        }
         notebook.begin()?;
         tell_rejected(&input, &config.data)?;
         let shop_time = ShopTime::of(&config.data);
-        let clock = shop_time.clock(speed)?;
+        let speed = days.map_or(SPEED_DEFAULT, |days| days.speed(input.baskets.len()));
+        let clock = shop_time.clock(self.speed.unwrap_or(speed), days.map(|days| days.start()))?;
         let metrics = Metrics::install(&clock)?;
         let listener = listen_on(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)))).await?;
         let door = format!("http://{}", listener.local_addr()?);
 
         let stores = Stores::open(&config, &clock).await?;
-        let sandbox = self.start_sandbox(&config, clock.clone(), None, NO_ANSWER).await?;
+        let plants = days.map(|days| days.plan()).unwrap_or_default();
+        let sandbox = self.start_sandbox(&config, clock.clone(), None, NO_ANSWER, plants).await?;
         let accounts = Accounts::with_sandbox(nobody_real(), sandbox.addresses(), PATIENCE);
         let platform = Platform::new(&config, stores, accounts, demo_settings())?;
         let schedules = schedules(&config.schedules)?;
@@ -138,7 +151,7 @@ impl Demo {
         let working = stage.platform.run(roles, metrics, lifecycle.clone());
         tokio::pin!(working);
         let began = Beginning::default();
-        let shopping = self.shop(&stage.desks, input, &began, &stage.platform.clock);
+        let shopping = self.shop(&stage.desks, input, &began, &stage.platform.clock, days.as_ref());
         let summary = tokio::select! {
             summary = shopping => summary?,
             ended = &mut working => {
@@ -174,8 +187,10 @@ impl Demo {
         clock: Clock,
         base_port: Option<u16>,
         no_answer: Duration,
+        plants: Vec<Plant>,
     ) -> anyhow::Result<Sandbox> {
         windlass_sandbox::start(windlass_sandbox::Config {
+            plants,
             faults: self.faults,
             journal: Some(config.data.join("sandbox.journal")),
             base_port,
@@ -198,18 +213,36 @@ impl Demo {
         mut input: Input,
         began: &Beginning,
         clock: &Clock,
+        days: Option<&Days>,
     ) -> anyhow::Result<Summary> {
         let from = clock.wall();
         let baskets = std::mem::take(&mut input.baskets);
         let bars = progress::Bars::new(baskets.len() as u64);
-        let sending = shopper::send_all(&desks.shop, &desks.sandbox, baskets, &bars);
+        let due = days.map(|days| days.times(baskets.len()));
+        let due = due.unwrap_or_else(|| vec![clock.now(); baskets.len()]);
+        let baskets = due.into_iter().zip(baskets).collect();
+        let sending = shopper::send_all(desks, baskets, clock, &bars);
         let still_max = Duration::from_secs(self.give_up_after.max(1));
-        let watching = verdict::until_over(desks, began, clock, still_max, &bars);
+        let watching = verdict::until_over(desks, began, clock, still_max, days, &bars);
         let (sent, over) = tokio::join!(sending, watching);
         bars.clear();
         let rejected = sent?;
         let seconds = clock.wall().since(from).as_secs_f64();
-        verdict::summary(desks, began, &input, over?, rejected, seconds).await
+        verdict::summary(desks, began, &input, over?, rejected, days, seconds).await
+    }
+}
+
+/// On each day somebody never pays, so that money can come late, and something is out of stock, so that money goes back.
+fn some_go_wrong(input: &mut Input, days: &Days) {
+    let (firsts, evenings) = days.firsts(input.baskets.len());
+    let seconds = firsts.iter().map(|nth| nth + 1);
+    for nth in seconds.chain(evenings).filter(|nth| !firsts.contains(nth)) {
+        if let Some(basket) = input.baskets.get_mut(nth) {
+            input::put_out_of_stock(basket);
+        }
+    }
+    for nth in firsts {
+        input.baskets[nth].pays = Pays::Never;
     }
 }
 
@@ -269,6 +302,8 @@ fn demo_settings() -> Settings {
         time_to_pay_s: 1_800,
         complete_after_s: 3_600,
         track_every_max_s: 1_800,
+        // The shop's hours pass in moments: that a payment was told of before its order was recorded means nothing.
+        unknown_order_after_s: 7 * 24 * 3_600,
         ..Settings::default()
     }
 }

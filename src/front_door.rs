@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use windlass_engine::schedule::Schedules;
 use windlass_engine::{Clock, Store};
 use windlass_jobs::Shop;
 use windlass_jobs::ledger::Ledger;
@@ -21,21 +23,37 @@ pub use self::caller::Access;
 use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
+pub use self::rate::Rate;
 use crate::health::Pulses;
 
+pub mod actions;
+pub mod backups;
+pub mod bills;
 pub mod body;
 pub mod business;
+mod by_hand;
 pub mod caller;
+pub mod effects;
 pub mod enqueue;
+pub mod events;
+pub mod findings;
 pub mod found;
+pub mod gates;
 pub mod health;
 pub mod jobs;
 pub mod kinds;
 pub mod listener;
 pub mod metrics;
+pub mod openapi;
 pub mod problem;
+pub mod products;
 pub mod queues;
+pub mod rate;
+pub mod reconciliations;
+pub mod refunds;
 pub mod request;
+pub mod schedules;
+pub mod webhooks;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -43,12 +61,18 @@ pub struct FrontDoor {
     pub ledger: Ledger,
     pub shop: Arc<Shop>,
     pub kinds: Kinds,
+    /// The schedules that run in this installation, or why they are not known here.
+    pub schedules: Result<Arc<Schedules>, String>,
     /// Queues beside those of the kinds that jobs may be sent to.
     pub queues: BTreeSet<String>,
     pub clock: Clock,
     /// Who may call.
     pub access: Access,
     pub limits: Limits,
+    /// How often one key may call; None: as often as it likes.
+    pub rate: Option<Rate>,
+    /// Room for those who watch jobs.
+    pub watchers: Arc<Semaphore>,
     /// The metrics registry as text.
     pub metrics: metrics::Render,
     /// Metrics are told here, and not at a port of their own.
@@ -158,16 +182,54 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/jobs/{id}/promote", post(jobs::promote))
         .route("/v1/kinds", get(kinds::list))
         .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}", patch(gates::set))
         .route("/v1/queues/{queue}/pause", post(queues::pause))
         .route("/v1/queues/{queue}/resume", post(queues::resume))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{key}", get(schedules::show))
+        .route("/v1/schedules/{key}/preview", get(schedules::preview))
+        .route("/v1/schedules/{key}/run", post(schedules::run))
+        .route("/v1/schedules/{key}/pause", post(schedules::pause))
+        .route("/v1/schedules/{key}/resume", post(schedules::resume))
+        .route("/v1/backups", get(backups::list).post(backups::record))
         .route("/v1/stats", get(queues::stats))
         .route("/v1/audit", get(queues::audit))
         .route("/v1/workers", get(queues::workers))
         .route("/v1/orders/{no}", get(business::order))
         .route("/v1/totals", get(business::totals))
-        .route("/v1/effects", get(business::list_effects))
+        .route("/v1/products", get(products::list))
+        .route("/v1/products/{code}", get(products::show))
+        .route("/v1/sync-runs", get(products::runs))
+        .route("/v1/sync-runs/{id}", get(products::run))
+        .route("/v1/supplier-balances", get(products::balances))
+        .route("/v1/bills", get(bills::list))
+        .route("/v1/reconciliations", get(reconciliations::list).post(reconciliations::run))
+        .route("/v1/reconciliations/{date}", get(reconciliations::show))
+        .route("/v1/findings", get(findings::list))
+        .route("/v1/findings/{id}", get(findings::show))
+        .route("/v1/findings/{id}/assign", post(findings::assign))
+        .route("/v1/findings/{id}/resolve", post(findings::resolve))
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
+        .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/enable", post(webhooks::enable))
+        .route("/v1/webhooks/{id}/disable", post(webhooks::disable))
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/redeliver", post(webhooks::redeliver))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route("/v1/webhooks/{id}/deliveries/{message}", get(webhooks::tries))
+        .route("/v1/orders/{no}/upload/settle", post(refunds::settle_refused_upload))
+        .route("/v1/payments/{no}/settle", post(refunds::settle_disputed))
+        .route("/v1/refunds", get(refunds::list))
+        .route("/v1/refunds/{no}/replace", post(refunds::replace))
+        .route("/v1/effects", get(effects::list))
+        .route("/v1/effects/{key}/settle", post(effects::settle))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit));
-    let mut open = Router::new().route("/livez", get(health::live));
+    let mut open = Router::new()
+        .route("/livez", get(health::live))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page));
     for path in READY_PATHS {
         open = open.route(path, get(health::ready));
     }
@@ -177,13 +239,21 @@ pub fn router(door: FrontDoor) -> Router {
         }
     }
     let prompt = prompt.merge(open).route_layer(from_fn_with_state(limits.request_timeout, request::within));
-    // May take longer: one waits for a job's end, the other brings ten thousand.
+    // May take longer: one waits for a job's end, the others bring or touch thousands.
     let patient = Router::new()
         .route("/v1/jobs/{id}", get(jobs::show))
         .route("/v1/jobs/{id}", delete(jobs::delete))
         .route("/v1/jobs/batch", post(enqueue::batch::enqueue_batch))
+        .route("/v1/jobs/actions", post(actions::act))
+        .route("/v1/schedules/{key}/backfill", post(schedules::backfill))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
         .route_layer(from_fn_with_state(door.clone(), caller::admit))
         .route_layer(from_fn_with_state(limits.request_timeout + jobs::WAIT_MAX, request::within));
+    // Bounded by itself: its answer goes on for as long as the job does.
+    let watching = Router::new()
+        .route("/v1/jobs/{id}/events", get(events::watch))
+        .route_layer(from_fn_with_state(door.clone(), rate::limit))
+        .route_layer(from_fn_with_state(door.clone(), caller::admit));
     let callbacks = Router::new()
         .route("/callbacks/ylh", post(business::ylh))
         .route("/callbacks/wechat-pay/payment", post(business::wechat_payment))
@@ -191,6 +261,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route_layer(from_fn_with_state(CALLBACK_TIMEOUT, request::within));
     prompt
         .merge(patient)
+        .merge(watching)
         .merge(callbacks)
         .fallback(request::no_such_route)
         .method_not_allowed_fallback(request::wrong_method)

@@ -18,6 +18,7 @@ use windlass_jobs::JOBS;
 use windlass_jobs::ledger::{Ledger, LedgerShelf, is_ledger_away};
 use windlass_jobs::mini_program::MiniProgram;
 use windlass_jobs::notifications::mail::Mailer;
+use windlass_jobs::notifications::{Notifier, Templates, ask_dead_jobs};
 use windlass_jobs::outbox::{Relay, RelaySettings};
 use windlass_jobs::outside::{Http, HttpSettings};
 use windlass_jobs::payments::wechat_pay::WechatPay;
@@ -27,8 +28,9 @@ use windlass_jobs::suppliers::haier::Haier;
 use windlass_jobs::suppliers::ylh::Ylh;
 use windlass_jobs::token::Tokens;
 
-use crate::config::{Config, Work, WrongSetUp};
-use crate::front_door::{self, Access, FrontDoor, Kinds, Limits};
+use crate::config::{Config, Env, Work, WrongSetUp};
+use crate::front_door::events::watchers;
+use crate::front_door::{self, Access, FrontDoor, Kinds, Limits, Rate};
 use crate::health::{Health, Pulses};
 use crate::lifecycle::Lifecycle;
 use crate::monitoring::{self, Monitored};
@@ -51,9 +53,13 @@ pub struct Platform {
     /// None: this process calls nobody outside and takes no callbacks.
     shop: Option<Arc<Shop>>,
     pub table: Arc<JobTable<Shop>>,
+    /// For people to look at; what runs them is a role.
+    schedules: Result<Arc<Schedules>, String>,
     queues: Vec<(String, u32)>,
     lease: Duration,
     limits: Limits,
+    /// Calls of one key in a second.
+    rate_limit: Option<u32>,
 }
 
 /// What a process does beside keeping its stores open.
@@ -78,9 +84,16 @@ impl Platform {
         config: &Config,
         stores: Stores,
         accounts: Accounts,
-        settings: Settings,
+        mut settings: Settings,
     ) -> anyhow::Result<Self> {
-        let shop = shop(accounts, settings, &stores.ledger, &stores.clock)?;
+        if config.env == Env::Production {
+            settings.backup_kinds.get_or_insert_with(|| vec!["ledger".to_owned()]);
+        }
+        if !config.summary_to.is_empty() {
+            settings.summary_to.clone_from(&config.summary_to);
+        }
+        let notifier = notifier(config, &settings, &stores)?;
+        let shop = shop(accounts, settings, notifier, &stores.ledger, &stores.clock)?;
         let platform = Self::without_shop(config, stores)?;
         Ok(Self { shop: Some(Arc::new(shop)), ..platform })
     }
@@ -94,8 +107,10 @@ impl Platform {
         let queues = queues_of(&config.work)?;
         let (table, lease) = (JobTable::new(JOBS).excusing(is_ledger_away), config.work.lease);
         let table = Arc::new(table);
+        let schedules = schedules(&config.schedules).map(Arc::new).map_err(|e| format!("{e:#}"));
         let limits = Limits { close_delay: config.close_delay, ..Limits::default() };
-        Ok(Self { clock, store, ledger, shop: None, table, queues, lease, limits })
+        let rate_limit = config.access.rate_limit;
+        Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, limits, rate_limit })
     }
 
     /// Plays the roles until the process is told to stop, then drains.
@@ -182,9 +197,12 @@ impl Platform {
             ledger: self.ledger.clone(),
             shop: self.shop.clone().context("the front door needs a shop")?,
             kinds: Kinds::of(&self.table)?,
+            schedules: self.schedules.clone(),
             queues: Default::default(),
             clock: self.clock.clone(),
             limits: self.limits,
+            rate: self.rate_limit.map(Rate::new),
+            watchers: watchers(),
             metrics,
             access: Access::Open,
             tells_metrics: true,
@@ -260,9 +278,30 @@ const RETENTION: Retention = Retention {
     dead_age_max: Duration::from_secs(90 * 24 * 3_600),
 };
 
-pub(crate) fn shop(
+/// The wording, the way to webhooks, and whom to ask for dead jobs.
+fn notifier(config: &Config, settings: &Settings, stores: &Stores) -> anyhow::Result<Notifier> {
+    let templates = templates(config)?;
+    let (post, clock) = (settings.webhook_post(), stores.clock.clone());
+    let notifier = Notifier::new(templates, &config.access.secret_key, post, clock)?;
+    Ok(notifier.asking_dead_jobs(ask_dead_jobs(stores.store.clone())))
+}
+
+/// The wording of mail, tried out.
+///
+/// # Errors
+/// [`WrongSetUp`] with everything that is wrong with the shop's own templates.
+pub fn templates(config: &Config) -> Result<Templates, WrongSetUp> {
+    Templates::load(config.templates.as_deref()).map_err(|problems| WrongSetUp(problems.to_string()))
+}
+
+/// The shop's clients over a ledger that is open.
+///
+/// # Errors
+/// When an account cannot be used.
+pub fn shop(
     accounts: Accounts,
     mut settings: Settings,
+    notifier: Notifier,
     ledger: &Ledger,
     clock: &Clock,
 ) -> anyhow::Result<Shop> {
@@ -286,6 +325,7 @@ pub(crate) fn shop(
             .context("the WeChat Pay account cannot be used")?,
         mini_program: MiniProgram::new(http, tokens, accounts.mini_program),
         mailer: Mailer::new(accounts.mail.settings, clock.clone()),
+        notifier,
         settings,
     })
 }
@@ -332,6 +372,8 @@ fn host_name() -> String {
 
 #[cfg(test)]
 mod tests {
+    use windlass_engine::schedule::{CatchUp, Overlap};
+
     use super::*;
 
     #[test]
@@ -342,6 +384,52 @@ mod tests {
         let refused = schedules(folder.path()).unwrap_err().to_string();
         assert!(refused.contains("/payload/ms") && refused.contains("naps.toml"), "{refused}");
     }
+
+    /// The folder that is shipped: `schedules` checks kinds, schemas and that what expires does so before the next
+    /// instant.
+    #[test]
+    fn the_schedules_of_the_house_fit_their_kinds_and_build_no_backlog() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schedules");
+        let all = schedules(&folder).unwrap_or_else(|problems| panic!("{problems:#}"));
+        for entry in all.iter() {
+            let name = &entry.name;
+            assert!(!entry.description.is_empty(), "{name} says for people what it does");
+            assert!(entry.enabled, "{name} is shipped to run");
+            // One at a time, so that a job that waits keeps the next ones from piling up behind it; or each gone
+            // before the next comes.
+            let alone = entry.overlap != Overlap::Allow && !matches!(entry.catch_up, CatchUp::All { .. });
+            assert!(alone || entry.expires.is_some(), "{name} may build a backlog");
+            if let Some(zone) = entry.rhythm.zone() {
+                assert_eq!(zone, "Asia/Shanghai", "{name} is read on the shop's clock");
+            }
+        }
+        // Whatever comes by a schedule in the catalogue of the business, and is in this build, has one.
+        let table = JobTable::new(JOBS);
+        let scheduled: Vec<&str> = all.iter().map(|entry| entry.job.as_str()).collect();
+        let missing: Vec<_> = BY_SCHEDULE
+            .iter()
+            .filter(|kind| table.get(kind).is_some() && !scheduled.contains(*kind))
+            .collect();
+        assert!(missing.is_empty(), "no schedule starts {missing:?}");
+    }
+
+    const BY_SCHEDULE: [&str; 15] = [
+        "expire_unpaid_orders",
+        "sweep_orders",
+        "watch_supplier_orders",
+        "track_parcels",
+        "sync_products",
+        "sync_prices",
+        "sync_stock",
+        "check_supplier_balance",
+        "sweep_payments",
+        "fetch_bill",
+        "refresh_tokens",
+        "daily_summary",
+        "remind_receipts",
+        "prune",
+        "backup_check",
+    ];
 
     #[test]
     fn what_the_shop_decides_is_read_and_a_slip_is_told() {

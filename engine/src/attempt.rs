@@ -22,7 +22,8 @@ use crate::clock::Clock;
 use crate::context::{AttemptFacts, JobContext};
 use crate::envelope::{ENVELOPE_VERSION, Envelope};
 use crate::job::{JobError, JobKind, JobTable, Outcome, Verdict};
-use crate::measure::QueueMeasures;
+
+use crate::measure::{self, QueueMeasures};
 use crate::retry::{Next, next};
 use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
 
@@ -88,6 +89,11 @@ impl<C: Send + Sync + 'static> Runner<C> {
         report(&self.queue, &delivery, kind_name, &end, ran);
         let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
         let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
+        if let (End::Completed { .. }, Some(fired_by)) =
+            (&end, context.as_ref().and_then(JobContext::fired_by))
+        {
+            measure::schedule_went_well(&fired_by.name, self.clock.wall());
+        }
         self.acks.ended(Settlement { id: delivery.id, token: delivery.token, end, outage, notes }, in_outbox);
     }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 
+use crate::clock::Timestamp;
 use crate::job::JobTable;
 use crate::store::End;
 
@@ -68,6 +69,12 @@ impl QueueMeasures {
             End::Released => kind.released.increment(1),
         }
     }
+}
+
+/// A job that the schedule made is done, `at` in wall time.
+pub(crate) fn schedule_went_well(schedule: &str, at: Timestamp) {
+    gauge!("windlass_schedule_last_success_timestamp_seconds", "schedule" => schedule.to_owned())
+        .set(at.secs() as f64);
 }
 
 impl KindMeasures {

@@ -21,6 +21,8 @@ mod instants;
 mod lane;
 mod length;
 mod overlap;
+mod pause;
+mod payload;
 mod problem;
 mod reader;
 mod scheduler;
@@ -28,8 +30,9 @@ mod scheduler;
 pub use accept::{Accept, AcceptByCarrier};
 pub use files::{FILE_BYTES_MAX, SCHEDULES_MAX, Schedules};
 pub use instants::{BadRhythm, Rhythm};
-pub use lane::{Lane, Misfit};
-pub use length::{BadLength, length_of};
+pub use lane::{Lane, Misfit, nearest};
+pub use length::{BadLength, length_of, written};
+pub use pause::{pause, paused_since, resume};
 pub use problem::{Problem, ScheduleProblems};
 pub use scheduler::Scheduler;
 
@@ -45,6 +48,8 @@ pub const CATCH_UP_MAX_MAX: u32 = 1_000;
 pub struct Entry {
     /// The stored name: the cursor, the jobs' ids and the metrics carry it.
     pub name: String,
+    /// For people; empty: there is none.
+    pub description: String,
     pub rhythm: Rhythm,
     /// The kind of the job.
     pub job: String,
@@ -57,6 +62,9 @@ pub struct Entry {
     pub catch_up: CatchUp,
     /// Each job becomes due up to this much after its instant.
     pub jitter: Duration,
+    /// A job that has not started so long after it was handed over is dead as `expired`; None: it waits. Shorter than
+    /// the time between two instants.
+    pub expires: Option<Duration>,
     pub enabled: bool,
     pub tags: Vec<String>,
 }
@@ -98,12 +106,17 @@ impl Entry {
         self.rhythm.between(from, to, max.min(INSTANTS_MAX))
     }
 
+    /// The instants in (`from`, `to`], oldest first: the last `max` of them, and never more than [`INSTANTS_MAX`].
+    pub fn newest(&self, from: Timestamp, to: Timestamp, max: usize) -> Vec<Timestamp> {
+        self.rhythm.newest(from, to, max.min(INSTANTS_MAX))
+    }
+
     /// The name of the job of an instant: the same from every scheduler and at every try.
     pub fn job_id(&self, instant: Timestamp) -> JobId {
         JobId::derived(&["schedule", &self.name, &instant.to_rfc3339()])
     }
 
-    /// The job of an instant.
+    /// The job of an instant. It does not expire: that counts from its hand-over, which the scheduler knows.
     pub fn job(&self, instant: Timestamp) -> NewJob {
         let mut envelope = Envelope::new(&self.job, self.payload.clone());
         envelope.tags.clone_from(&self.tags);

@@ -203,3 +203,20 @@ fn the_shops_own_schedules_are_sound() {
     assert_eq!(rhythm("track_parcels"), "0 */15 * * * * Asia/Shanghai");
     assert_eq!((schedules.len(), schedules.is_empty()), (schedules.iter().count(), false));
 }
+
+#[test]
+fn a_job_must_expire_before_the_next_one_comes_and_after_it_is_due() {
+    let entry = |rest: &str| {
+        format!("[a]\nevery = \"1h\"\njob = \"reconcile_payments\"\npayload = {{ day = \"x\" }}\n{rest}\n")
+    };
+    let good = load(&[("a.toml", &entry("expires = \"55m\"\njitter = \"2m\""))]).unwrap();
+    assert_eq!(good.get("a").unwrap().expires, Some(Duration::from_secs(55 * 60)));
+    for (rest, told) in [
+        ("expires = \"1h\"", "may meet the next one, which comes 1h after it"),
+        ("expires = \"2m\"\njitter = \"2m\"", "due up to 2m late must not expire after 2m"),
+        ("expires = \"55\"", "`expires`: "),
+    ] {
+        let problems = problems_of(&[("a.toml", &entry(rest))]);
+        assert!(problems.len() == 1 && problems[0].contains(told), "{problems:?}");
+    }
+}

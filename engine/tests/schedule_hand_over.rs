@@ -13,7 +13,9 @@ use serde_json::value::RawValue;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use windlass_engine::schedule::{Accept, AcceptByCarrier, Lane, Misfit, Scheduler, Schedules};
+use windlass_engine::schedule::{
+    Accept, AcceptByCarrier, Lane, Misfit, Scheduler, Schedules, pause, paused_since, resume,
+};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, End, Enqueued, Filter, Settled, Settlement};
 use windlass_engine::{Clock, JobId, NewJob, Priority, State, Store, StoreError, Timestamp};
@@ -300,4 +302,50 @@ async fn what_could_not_be_handed_over_is_handed_over_when_the_ledger_is_back() 
     shop.cursor_is("sweep", 3).await;
     scheduler.stop().await;
     assert_eq!(shop.fired("sweep").await, [1, 3], "a job that is refused for good holds nothing up");
+}
+
+#[tokio::test]
+async fn a_paused_schedule_lets_its_instants_pass_with_every_scheduler_and_makes_up_for_none() {
+    let text = every_minute("sweep", "catch_up = \"all\"\noverlap = \"allow\"");
+    let shop = Shop::open(&text, Clock::by_hand(NOON));
+    let store = shop.store.as_ref();
+    let schedulers = [shop.start(), shop.start()];
+    shop.cursor_is("sweep", 0).await;
+    assert!(pause(store, "sweep", shop.clock.now()).await.unwrap());
+    assert!(!pause(store, "sweep", shop.clock.now()).await.unwrap(), "it was before");
+    for minute in 1..=3 {
+        shop.clock.advance(MINUTE);
+        shop.cursor_is("sweep", minute).await;
+    }
+    for scheduler in schedulers {
+        scheduler.stop().await;
+    }
+    // Nobody runs, instants come due, and it is let go on half a minute later.
+    shop.clock.advance(MINUTE * 2 + Duration::from_secs(30));
+    assert_eq!(paused_since(store, "sweep").await.unwrap(), Some(NOON));
+    let entry = shop.schedules.get("sweep").unwrap();
+    assert!(resume(store, entry, shop.clock.now()).await.unwrap());
+    assert!(!resume(store, entry, shop.clock.now()).await.unwrap(), "it was not paused");
+    let scheduler = shop.start();
+    shop.clock.advance(Duration::from_secs(30));
+    shop.cursor_is("sweep", 6).await;
+    scheduler.stop().await;
+    assert_eq!(shop.fired("sweep").await, [6]);
+}
+
+#[tokio::test]
+async fn a_job_expires_so_long_after_it_was_handed_over() {
+    let text = "[sweep]\nevery = \"1h\"\njob = \"sweep\"\nexpires = \"10m\"\n";
+    let shop = Shop::open(text, Clock::by_hand(NOON));
+    let scheduler = shop.start();
+    shop.cursor_is("sweep", 0).await;
+    scheduler.stop().await;
+    // Handed over half an hour late: what catches up must have its time, too.
+    shop.clock.advance(MINUTE * 90);
+    let scheduler = shop.start();
+    shop.cursor_is("sweep", 60).await;
+    scheduler.stop().await;
+    let id = shop.schedules.get("sweep").unwrap().job_id(NOON + MINUTE * 60);
+    let job = shop.store.get(&id).await.unwrap().unwrap();
+    assert_eq!(job.deadline_at, Some(NOON + MINUTE * 100));
 }

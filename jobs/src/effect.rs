@@ -28,6 +28,7 @@ mod error;
 mod known;
 mod list;
 mod record;
+mod settle;
 
 pub use error::EffectError;
 pub use known::Told;
@@ -37,6 +38,7 @@ pub use list::{
 };
 pub use record::EffectState;
 use record::{Begun, Found, Settle};
+pub use settle::{EffectOutcome, settle_effect};
 
 /// Bytes of a recorded answer: what a job needs from it, not a whole document.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -51,8 +53,10 @@ pub enum EffectKind {
     WechatClose,
     WechatRefund,
     UploadShipping,
+    ConfirmReceive,
     SubscribeSend,
     MailSend,
+    WebhookPost,
 }
 
 /// What may be done about an effect of which nobody knows whether it happened.
@@ -67,14 +71,16 @@ pub enum Repeat {
 }
 
 impl EffectKind {
-    pub const ALL: [EffectKind; 7] = [
+    pub const ALL: [EffectKind; 9] = [
         Self::YlhCreate,
         Self::YlhCancel,
         Self::WechatClose,
         Self::WechatRefund,
         Self::UploadShipping,
+        Self::ConfirmReceive,
         Self::SubscribeSend,
         Self::MailSend,
+        Self::WebhookPost,
     ];
 
     /// The stored name.
@@ -85,8 +91,10 @@ impl EffectKind {
             Self::WechatClose => "wechat.close",
             Self::WechatRefund => "wechat.refund",
             Self::UploadShipping => "mini.upload_shipping",
+            Self::ConfirmReceive => "mini.confirm_receive",
             Self::SubscribeSend => "mini.subscribe_send",
             Self::MailSend => "mail.send",
+            Self::WebhookPost => "webhook.post",
         }
     }
 
@@ -99,9 +107,12 @@ impl EffectKind {
             // facts: ylh.md 4 (soId is the duplicate check) and 5 (a repeated cancel is safe);
             // wechat-pay.md (close is idempotent, a refund is known by its out_refund_no).
             Self::YlhCreate | Self::YlhCancel | Self::WechatClose | Self::WechatRefund => Repeat::SameKey,
+            // The receiver knows a message again by its webhook-id, and is told at least once.
+            Self::WebhookPost => Repeat::SameKey,
             // A second upload may use up the payment's one re-ship. facts: mini-program, "Re-shipping".
             Self::UploadShipping => Repeat::AskFirst,
-            Self::SubscribeSend | Self::MailSend => Repeat::Never,
+            // Once for each order, and nothing tells whether the customer was asked. facts: mini-program 5.
+            Self::ConfirmReceive | Self::SubscribeSend | Self::MailSend => Repeat::Never,
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::ledger::{LedgerError, Tx};
 mod list;
 mod settle;
 
+pub(crate) use list::read_finding;
 pub use list::{
     FINDING_ROWS_MAX, Finding, FindingFilter, FindingPage, finding, findings, findings_of_order,
     findings_open_by_type,
@@ -182,6 +183,27 @@ impl Tx {
     ) -> Result<bool, LedgerError> {
         let resolution = Resolution { who, reason, adjustment_fen: None };
         self.settle_finding(id, FindingState::Superseded, &resolution).await
+    }
+
+    /// Adds to what a case was found by; what stood under the same name is replaced.
+    pub async fn add_evidence(&mut self, id: &str, name: &str, value: &Value) -> Result<(), LedgerError> {
+        let known: Option<(String,)> = sqlx::query_as("SELECT evidence FROM findings WHERE id = $1")
+            .bind(id.to_owned())
+            .fetch_optional(self.conn())
+            .await?;
+        let Some((known,)) = known else { return Ok(()) };
+        let mut evidence: Value = serde_json::from_str(&known).unwrap_or_default();
+        if let Value::Object(members) = &mut evidence {
+            members.insert(name.to_owned(), value.clone());
+        }
+        let now = self.ledger().clock().now().micros();
+        sqlx::query("UPDATE findings SET evidence = $1, changed_at = $2 WHERE id = $3")
+            .bind(bounded(&evidence))
+            .bind(now)
+            .bind(id.to_owned())
+            .execute(self.conn())
+            .await?;
+        Ok(())
     }
 }
 

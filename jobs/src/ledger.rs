@@ -17,6 +17,7 @@ use windlass_engine::Clock;
 use crate::outbox::accept::{self, Write};
 
 pub mod api_keys;
+mod audit;
 mod error;
 mod identity;
 mod in_flight;
@@ -26,6 +27,7 @@ mod timeline;
 mod tx;
 mod writer;
 
+pub use audit::{AuditEntry, last_act};
 pub use error::{LedgerError, is_ledger_away};
 pub(crate) use in_flight::{InFlight, Telling};
 pub use shelf::LedgerShelf;

@@ -4,10 +4,12 @@
 //! job is one file and one row in [`JOBS`].
 
 pub mod answer;
+pub mod by_hand;
 pub mod callback;
 pub mod diagnostics;
 pub mod effect;
 pub mod findings;
+pub mod housekeeping;
 pub mod ledger;
 pub mod mini_program;
 pub mod money;
@@ -16,6 +18,7 @@ pub mod orders;
 pub mod outbox;
 pub mod outside;
 pub mod payments;
+pub mod reconciliation;
 pub mod settings;
 pub mod shop;
 pub mod shop_time;
@@ -37,22 +40,41 @@ pub static JOBS: &[JobKind<Shop>] = &[
     JobKind::of::<orders::CheckSupply>(),
     JobKind::of::<suppliers::PlaceSupplierOrder>(),
     JobKind::of::<orders::UploadShipping>(),
+    JobKind::of::<orders::AnnounceDelivery>(),
+    JobKind::of::<orders::RemindReceipt>(),
     JobKind::of::<orders::CompleteOrder>(),
     JobKind::of::<notifications::SendNotification>(),
+    JobKind::of::<notifications::webhooks::DeliverWebhook>(),
     // Giving one up.
     JobKind::of::<orders::CancelOrder>(),
     JobKind::of::<suppliers::CancelSupplierOrder>(),
+    JobKind::of::<orders::RequestReturn>(),
+    JobKind::of::<orders::RefundOrder>(),
     JobKind::of::<payments::RequestRefund>(),
     JobKind::of::<payments::QueryRefund>(),
     // What the outside tells us.
     JobKind::of::<payments::HandlePaymentCallback>(),
     JobKind::of::<payments::HandleRefundCallback>(),
     JobKind::of::<suppliers::HandleSupplierCallback>(),
+    // Comparing the books.
+    JobKind::of::<reconciliation::ReconcilePayments>(),
+    JobKind::of::<reconciliation::HealFinding>(),
     // On a schedule.
     JobKind::of::<orders::ExpireUnpaidOrders>(),
     JobKind::of::<orders::SweepOrders>(),
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
+    JobKind::of::<payments::FetchBill>(),
+    JobKind::of::<suppliers::SyncProducts>(),
+    JobKind::of::<suppliers::SyncPrices>(),
+    JobKind::of::<suppliers::SyncStock>(),
+    JobKind::of::<suppliers::SyncChunk>(),
+    JobKind::of::<suppliers::CheckSupplierBalance>(),
+    JobKind::of::<token::RefreshTokens>(),
+    JobKind::of::<housekeeping::Prune>(),
+    JobKind::of::<housekeeping::BackupCheck>(),
+    JobKind::of::<notifications::DailySummary>(),
+    JobKind::of::<notifications::TellFindings>(),
     // To try the platform itself.
     JobKind::of::<diagnostics::Noop>(),
     JobKind::of::<diagnostics::Sleep>(),
@@ -82,11 +104,16 @@ mod tests {
         for name in [
             "fulfil_order",
             "cancel_order",
+            "request_return",
+            "refund_order",
             "request_refund",
             "send_notification",
+            "deliver_webhook",
             "handle_payment_callback",
             "handle_refund_callback",
             "handle_supplier_callback",
+            "reconcile_payments",
+            "heal_finding",
         ] {
             let kind = table.get(name).expect("the kind is in the table");
             assert_eq!(kind.accepted_by, AcceptedBy::Ledger, "{name}");

@@ -26,7 +26,7 @@ pub use subscribe::{MiniProgramState, Sent, SubscribeMessage};
 
 use crate::outside::lenient::whole;
 use crate::outside::{Call, Http, OutsideError, Secret, System};
-use crate::token::{Tokens, with_token};
+use crate::token::{Kept, Tokens, with_token};
 use codes::{Class, Errcode};
 use token::MiniProgramTokens;
 
@@ -97,12 +97,12 @@ impl MiniProgram {
         Self { http, tokens, source, settings }
     }
 
-    /// Sees to it that a good token is at hand.
+    /// Replaces the token when it would need it within `ahead`, and it is in use ([`Tokens::keep_alive`]).
     ///
     /// # Errors
-    /// When none can be had.
-    pub async fn refresh_token(&self) -> Result<(), OutsideError> {
-        self.tokens.get(&*self.source).await.map(drop)
+    /// When a new one cannot be had.
+    pub async fn keep_token(&self, ahead: Duration) -> Result<Kept, OutsideError> {
+        self.tokens.keep_alive(&*self.source, ahead).await
     }
 
     fn read(&self, name: &'static str) -> Call {

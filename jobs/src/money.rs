@@ -152,6 +152,18 @@ impl PartialEq for Decimal {
     }
 }
 
+/// As it was read, without an exponent: `0.05`.
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, digits) = (if self.unscaled < 0 { "-" } else { "" }, self.unscaled.unsigned_abs());
+        let unit = 10_u128.pow(self.scale);
+        match self.scale as usize {
+            0 => write!(f, "{sign}{digits}"),
+            scale => write!(f, "{sign}{}.{:0scale$}", digits / unit, digits % unit),
+        }
+    }
+}
+
 impl From<Fen> for Decimal {
     fn from(fen: Fen) -> Self {
         Decimal { unscaled: i128::from(fen.0), scale: 2 }
@@ -276,6 +288,12 @@ mod tests {
             prop_assert_eq!(Fen::parse_yuan(&Fen(fen).to_string()), Ok(Fen(fen)));
             let json = serde_json::to_string(&YuanNumber(Fen(fen))).unwrap();
             prop_assert_eq!(serde_json::from_str::<Decimal>(&json).unwrap().to_fen(), Ok(Fen(fen)));
+        }
+
+        #[test]
+        fn a_decimal_is_written_as_it_reads(unscaled in any::<i64>(), scale in 0..=SCALE_MAX) {
+            let decimal = Decimal::new(i128::from(unscaled), scale);
+            prop_assert_eq!(decimal.to_string().parse::<Decimal>(), Ok(decimal));
         }
 
         #[test]

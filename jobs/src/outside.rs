@@ -24,6 +24,7 @@ pub enum System {
     WechatPay,
     MiniProgram,
     Mail,
+    Webhook,
 }
 
 impl System {
@@ -35,6 +36,7 @@ impl System {
             System::WechatPay => "wechat_pay",
             System::MiniProgram => "mini_program",
             System::Mail => "mail",
+            System::Webhook => "webhook",
         }
     }
 }

@@ -8,7 +8,21 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::housekeeping::KeepDays;
+use crate::notifications::webhooks::PostSettings;
 use crate::notifications::{SubscribeTemplate, Template};
+
+/// A webhook is given up sooner than any call to the outside ([`crate::ledger::TELL_TIME_MAX`]).
+const WEBHOOK_TIMEOUT_S_MAX: u64 = 25;
+/// What the shop does with money that comes for an order which was given up because nobody had paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatePayment {
+    /// It goes back.
+    Refund,
+    /// The order goes on as if it had been paid in time.
+    Revive,
+}
 
 /// Times are of the shop's clock.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,6 +39,32 @@ pub struct Settings {
     pub supply_fresh_s: u64,
     /// How many questions one check has on the way to Haier at once.
     pub supply_questions_at_once: usize,
+    /// A synchronisation that is not through after so long gives up what is left and makes room for the next.
+    pub sync_run_max_s: u64,
+    /// Finished synchronisations are remembered for so long.
+    pub sync_runs_kept_s: u64,
+    /// Most codes of one synchronisation; a catalogue that is longer is synchronised in part, and says so.
+    pub sync_codes_max: usize,
+    /// Not for sale for so long, a product is no longer asked for price and stock.
+    pub retire_products_after_s: u64,
+    /// Counties (six digits) that the shop ships to: stock of everything active is asked for these. Empty: only what
+    /// was sold lately, for the counties it went to.
+    pub ship_counties: Vec<String>,
+    /// What was sold within this time is "sold lately".
+    pub stock_sold_within_s: u64,
+    /// Questions of one `sync_stock`, each about one product and county.
+    pub stock_questions_max: usize,
+    /// Moves of stock are remembered for so long.
+    pub stock_changes_kept_s: u64,
+    /// A payer account with less than this, in fen, is low.
+    pub balance_low_fen: i64,
+    /// Other bounds, by payer account code.
+    pub balance_low_fen_by_account: BTreeMap<String, i64>,
+    /// Readings of balances are remembered for so long.
+    pub balances_kept_s: u64,
+    /// `refresh_tokens` replaces a token that would need it within this time: more than the time between two runs, so
+    /// that no call waits for one.
+    pub token_ahead_s: u64,
     /// No answer to a placed order for so long: somebody is told (facts: commerce-states.md 5).
     pub confirm_overdue_s: u64,
     /// No answer to a wanted cancel for so long: somebody is told.
@@ -39,12 +79,23 @@ pub struct Settings {
     pub track_confirmed_max: usize,
     /// Delivered for so long, an order is complete.
     pub complete_after_s: u64,
+    /// What becomes of an order that is paid after it was given up as unpaid.
+    pub late_payment: LatePayment,
+    /// A callback whose order nobody handed in for so long is left to a person.
+    pub unknown_order_after_s: u64,
+    /// Delivered for so long and not complete, the customer is reminded to confirm receipt; 0: never. Orders that are
+    /// complete before that are not reminded of.
+    pub remind_receipt_after_s: u64,
+    /// Whether WeChat is told that the goods arrived, so that it asks the customer to confirm receipt.
+    pub announce_deliveries: bool,
     /// Two refunds of one order are at least so far apart (facts: wechat-pay.md 8).
     pub refund_gap_s: u64,
     /// When a refund is asked for after it was requested; the last step repeats (facts: commerce-states.md 5).
     pub refund_polls_s: Vec<u64>,
-    /// A refund is asked for no longer than this.
+    /// A refund is asked for no longer than this; then a person is told, and it is asked for by the sweep alone.
     pub refund_poll_until_s: u64,
+    /// How often an abnormal refund is asked for: a person settles it at WeChat, which tells nobody.
+    pub abnormal_refund_every_s: u64,
     /// WeChat may not know a payment for so long after it was made (facts: mini-program 6, 10060001).
     pub upload_unknown_payment_s: u64,
     /// Something that wants a next step and was not touched for so long gets its job again.
@@ -63,10 +114,68 @@ pub struct Settings {
     pub mail_from: String,
     /// What stands behind the `@` of a Message-ID.
     pub mail_domain: String,
+    /// Who is told how the day was and what a person must look at, by mail; empty: nobody.
+    pub summary_to: Vec<String>,
+    /// Findings are told by mail no more often than this.
+    pub findings_mail_every_s: u64,
+    /// Findings that one mail lists; how many more there are is told.
+    pub findings_mail_rows_max: usize,
+    /// When a webhook that was not taken is tried again, after the try before; then it is given up. The default gives
+    /// up after about three days.
+    pub webhook_retries_s: Vec<u64>,
+    /// An endpoint that takes nothing for so long is disabled.
+    pub webhook_disable_after_s: u64,
+    /// How long the old secret of an endpoint still signs after it was given a new one.
+    pub webhook_secret_overlap_s: u64,
+    /// Whether webhooks may go to private addresses, and in the clear.
+    pub webhook_private_addresses: bool,
+    /// Wall time that a webhook's receiver has for its answer.
+    pub webhook_timeout_s: u64,
+    /// Requests of one endpoint that one process has on the way at once.
+    pub webhook_at_once: usize,
     /// The id of the consignor's phone for SF, masked: `130****0001` (facts: wechat-mini-program.md 3).
     pub consignor_contact: String,
+    /// Bills are asked for from this hour of the next day on, in Beijing (facts: wechat-pay.md 10).
+    pub bill_from_hour: u32,
+    /// While WeChat still makes a bill it is asked for again after this time, until `bill_until_hour`.
+    pub bill_creating_retry_s: u64,
+    /// From this hour on, in Beijing, a bill that is not made is left to the next day.
+    pub bill_until_hour: u32,
+    /// The bills of so many days back are looked after each day.
+    pub bill_days_back: u32,
+    /// Fresh links that one attempt asks for when what comes is not what WeChat vouches for.
+    pub bill_links_max: u32,
+    /// Bills are asked for compressed.
+    pub bill_gzip: bool,
+    /// The files of bills are kept for so many days; what they came to is kept for ever.
+    pub bill_files_kept_days: u32,
+    /// A bill of more bytes, unpacked, is refused.
+    pub bill_bytes_max: u64,
     /// How many bytes of a callback are read; what is longer is refused.
     pub callback_bytes_max: usize,
+    /// Cases that one comparison of a day's bills raises; what is beyond is counted only.
+    pub reconcile_findings_max: usize,
+    /// Cases of one comparison that are sent to be healed, or one in a hundred of the bill's rows where that is more
+    /// (facts: commerce-states.md 6).
+    pub reconcile_heals_max: usize,
+    /// Whether money for an order that was given up goes back by itself when only the bill told of it, too.
+    pub reconcile_heals_late_pay: bool,
+    /// Where sorting writes what does not fit into memory: about as much as the bill has bytes, twice; empty: the
+    /// system's own folder for such files.
+    pub scratch_folder: String,
+    /// Days that rows stay, by table, where they are not those of [`crate::housekeeping::keep::KEEP`]; 0: for ever.
+    pub keep_days: KeepDays,
+    /// Rows that one transaction of `prune` removes.
+    pub prune_rows_max: u32,
+    /// Such transactions for each table in one run.
+    pub prune_slices_max: u32,
+    /// The backups that there must be, beside those that were ever reported. None: `ledger` in production, none
+    /// elsewhere.
+    pub backup_kinds: Option<Vec<String>>,
+    /// A backup that is older is none.
+    pub backup_age_max_s: u64,
+    /// A backup of less than this share of the usual size, in percent, is none.
+    pub backup_percent_min: i64,
 }
 
 impl Default for Settings {
@@ -80,6 +189,18 @@ impl Default for Settings {
             close_not_before_s: 5 * MINUTE,
             supply_fresh_s: 5 * MINUTE,
             supply_questions_at_once: 8,
+            sync_run_max_s: 6 * HOUR,
+            sync_runs_kept_s: 30 * DAY,
+            sync_codes_max: 50_000,
+            retire_products_after_s: 30 * DAY,
+            ship_counties: Vec::new(),
+            stock_sold_within_s: 30 * DAY,
+            stock_questions_max: 1_000,
+            stock_changes_kept_s: 90 * DAY,
+            balance_low_fen: 10_000_000,
+            balance_low_fen_by_account: BTreeMap::new(),
+            balances_kept_s: 400 * DAY,
+            token_ahead_s: 6 * MINUTE,
             confirm_overdue_s: 2 * HOUR,
             cancel_overdue_s: 7 * DAY,
             track_every_min_s: 10 * MINUTE,
@@ -87,9 +208,14 @@ impl Default for Settings {
             track_shipped_max: 200,
             track_confirmed_max: 1_000,
             complete_after_s: 10 * DAY,
+            late_payment: LatePayment::Refund,
+            unknown_order_after_s: HOUR,
+            remind_receipt_after_s: 7 * DAY,
+            announce_deliveries: true,
             refund_gap_s: MINUTE,
             refund_polls_s: vec![60, 60, 60, 60, 60, 300, 600, 1_200, 1_800, 3_600],
             refund_poll_until_s: 7 * DAY,
+            abnormal_refund_every_s: 6 * HOUR,
             upload_unknown_payment_s: 10 * MINUTE,
             sweep_after_s: 30 * MINUTE,
             sweep_rows_max: 500,
@@ -99,8 +225,45 @@ impl Default for Settings {
             mini_program_state: "formal".to_owned(),
             mail_from: String::new(),
             mail_domain: "shop.example".to_owned(),
+            summary_to: Vec::new(),
+            findings_mail_every_s: HOUR,
+            findings_mail_rows_max: 50,
+            webhook_retries_s: vec![
+                5,
+                5 * MINUTE,
+                30 * MINUTE,
+                2 * HOUR,
+                5 * HOUR,
+                10 * HOUR,
+                14 * HOUR,
+                20 * HOUR,
+                DAY,
+            ],
+            webhook_disable_after_s: 5 * DAY,
+            webhook_secret_overlap_s: DAY,
+            webhook_private_addresses: false,
+            webhook_timeout_s: 15,
+            webhook_at_once: 4,
             consignor_contact: String::new(),
+            bill_from_hour: 10,
+            bill_creating_retry_s: 30 * MINUTE,
+            bill_until_hour: 18,
+            bill_days_back: 3,
+            bill_links_max: 3,
+            bill_gzip: false,
+            bill_files_kept_days: 2 * 365,
+            bill_bytes_max: 4 * 1024 * 1024 * 1024,
             callback_bytes_max: 256 * 1024,
+            reconcile_findings_max: 20_000,
+            reconcile_heals_max: 20,
+            reconcile_heals_late_pay: true,
+            scratch_folder: String::new(),
+            keep_days: KeepDays::default(),
+            prune_rows_max: 500,
+            prune_slices_max: 1_000,
+            backup_kinds: None,
+            backup_age_max_s: 26 * HOUR,
+            backup_percent_min: 50,
         }
     }
 }
@@ -120,6 +283,15 @@ impl Settings {
             listed + last * u32::try_from(steps).unwrap_or(u32::MAX)
         });
         (next <= Duration::from_secs(self.refund_poll_until_s)).then_some(next)
+    }
+
+    /// What the way to webhooks is made with.
+    pub fn webhook_post(&self) -> PostSettings {
+        PostSettings {
+            timeout: Duration::from_secs(self.webhook_timeout_s.clamp(1, WEBHOOK_TIMEOUT_S_MAX)),
+            at_once: self.webhook_at_once.max(1),
+            private_addresses: self.webhook_private_addresses,
+        }
     }
 
     /// How long to wait before looking for the parcels of an order again that is `age` old: a tenth of its age,

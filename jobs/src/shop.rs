@@ -4,6 +4,7 @@ use windlass_engine::Clock;
 
 use crate::ledger::Ledger;
 use crate::mini_program::MiniProgram;
+use crate::notifications::Notifier;
 use crate::notifications::mail::Mailer;
 use crate::payments::wechat_pay::WechatPay;
 use crate::settings::Settings;
@@ -20,5 +21,6 @@ pub struct Shop {
     pub wechat_pay: WechatPay,
     pub mini_program: MiniProgram,
     pub mailer: Mailer,
+    pub notifier: Notifier,
     pub settings: Settings,
 }

@@ -51,6 +51,28 @@ pub fn parse_beijing(text: &str) -> Option<Timestamp> {
     naive(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)?)
 }
 
+/// Reads exactly `yyyy-MM-dd HH:mm:ss`, fast: bills have millions of them.
+pub fn beijing_clock(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let marks = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    if bytes.len() != 19 || marks.iter().any(|(at, mark)| bytes[*at] != *mark) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        bytes[from..to].iter().try_fold(0_u32, |number, byte| {
+            byte.is_ascii_digit().then(|| number * 10 + u32::from(byte - b'0'))
+        })
+    };
+    let day = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(5, 7)?, number(8, 10)?)?;
+    naive(day.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?)
+}
+
+/// The instant at which the hour (0 to 23) of a day begins in Beijing.
+pub fn beijing_hour(day: NaiveDate, hour: u32) -> Timestamp {
+    let at = day.and_hms_opt(hour.min(23), 0, 0).and_then(naive);
+    at.expect("every hour up to the 23rd exists where no clock is ever put forward")
+}
+
 /// The next midnight in Beijing after `at`.
 pub fn next_midnight_beijing(at: Timestamp) -> Timestamp {
     let tomorrow = in_beijing(at).date_naive().succ_opt().and_then(|day| day.and_hms_opt(0, 0, 0));
@@ -82,6 +104,13 @@ mod tests {
         assert_eq!(compact_beijing(noon), "20260105120000");
         assert_eq!(rfc3339_beijing(noon), "2026-01-05T12:00:00.000+08:00");
         assert_eq!(parse_beijing("soon"), None);
+        assert_eq!(beijing_clock("2026-01-05 12:00:00"), Some(noon));
+        assert_eq!(beijing_hour(in_beijing(noon).date_naive(), 12), noon);
+        for bad in
+            ["2026-01-05 12:00", "2026-01-05T12:00:00", "2026-02-30 12:00:00", "2026-01-05 12:00:6x", "年"]
+        {
+            assert_eq!(beijing_clock(bad), None, "{bad}");
+        }
         assert_eq!(next_midnight_beijing(noon).to_rfc3339(), "2026-01-05T16:00:00.000Z");
     }
 }

@@ -4,6 +4,7 @@
 //! that all processes share, where the one that fetches holds a claim. A token's life is counted in the shop's
 //! time, a claim's in wall time. What a token is for, and how it is fetched, is its [`TokenSource`]'s affair.
 
+mod refresh_tokens;
 mod shelf;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use windlass_engine::{Clock, Timestamp};
 
 use crate::outside::{OutsideError, Secret};
 
+pub use refresh_tokens::{RefreshTokens, TokenOf};
 pub use shelf::{MemoryShelf, Token, TokenShelf};
 
 /// Wall time for which a process claims a fetch: longer than any token call may take.
@@ -43,7 +45,44 @@ pub trait TokenSource: Send + Sync {
     /// After how much of its life a token is replaced.
     fn refresh_after(&self, life: Duration) -> Duration;
 
+    /// Whether asking before that time brings a new token; else it brings the old one again.
+    fn renews_early(&self) -> bool {
+        true
+    }
+
     async fn fetch(&self) -> Result<Fetched, OutsideError>;
+}
+
+/// What keeping a token alive came to.
+#[derive(Clone, Debug)]
+pub enum Kept {
+    /// Nobody has needed it yet: whoever does will fetch it.
+    Unused,
+    Good(Token),
+    /// By this process or, just then, by another.
+    Renewed(Token),
+}
+
+/// A source whose tokens are replaced earlier than it asks for, though never within the first half of their life.
+struct Early<'a> {
+    source: &'a dyn TokenSource,
+    ahead: Duration,
+}
+
+#[async_trait]
+impl TokenSource for Early<'_> {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn refresh_after(&self, life: Duration) -> Duration {
+        let usual = self.source.refresh_after(life);
+        usual.saturating_sub(self.ahead).max(usual.min(life / 2))
+    }
+
+    async fn fetch(&self) -> Result<Fetched, OutsideError> {
+        self.source.fetch().await
+    }
 }
 
 /// The tokens of a process. Clones share one cache.
@@ -99,6 +138,30 @@ impl Tokens {
         failed: &Secret,
     ) -> Result<Token, OutsideError> {
         self.obtain(source, Some(failed)).await
+    }
+
+    /// Sees to it that the token is good for `ahead` more of the shop's time before it has to be replaced, where it
+    /// is in use at all: whoever calls the outside meanwhile does not wait for a fetch. Fetches as everybody does:
+    /// under the claim, once for all processes, and never when another has just done so.
+    ///
+    /// # Errors
+    /// What the source's fetch ended with; the token at hand stays good for as long as it was.
+    pub async fn keep_alive(&self, source: &dyn TokenSource, ahead: Duration) -> Result<Kept, OutsideError> {
+        let name = source.name();
+        let slot = self.slot(name);
+        let shelved = self.0.shelf.load(name).await.inspect_err(|error| shelf_failed(name, error));
+        let Some(token) = shelved.ok().flatten().or_else(|| slot.look().token) else {
+            return Ok(Kept::Unused);
+        };
+        let early = Early { source, ahead: if source.renews_early() { ahead } else { Duration::ZERO } };
+        if self.usable(&early, Some(token.clone()), None).is_some() {
+            return Ok(Kept::Good(token));
+        }
+        let _turn = slot.gate.lock().await;
+        let result = self.through_shelf(&early, None).await;
+        slot.note(&result, None, self.0.clock.wall());
+        let kept = result?;
+        Ok(if kept.value == token.value { Kept::Good(kept) } else { Kept::Renewed(kept) })
     }
 
     async fn obtain(&self, source: &dyn TokenSource, failed: Option<&Secret>) -> Result<Token, OutsideError> {

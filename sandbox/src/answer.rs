@@ -62,7 +62,15 @@ pub(crate) async fn answer(
             | Fault::Unsigned
             | Fault::Duplicate
             | Fault::Late
-            | Fault::OddSpelling,
+            | Fault::OddSpelling
+            | Fault::SmallSign
+            | Fault::ItemsAsText
+            | Fault::Replay
+            | Fault::ChangedBody
+            | Fault::StaleStamp
+            | Fault::UnknownSerial
+            | Fault::WrongSecret
+            | Fault::LinkExpired,
         )
         | None => effect(),
     }

@@ -8,6 +8,8 @@ use windlass_engine::Clock;
 
 use crate::draw::Span;
 use crate::fault::Faults;
+use crate::haier::Goods;
+use crate::plants::Plant;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,8 +24,14 @@ pub struct Config {
     pub base_port: Option<u16>,
     pub callbacks: Callbacks,
     pub pace: Pace,
+    /// How Haier's catalogue is made, and how much of it may be asked for.
+    pub goods: Goods,
+    /// Differences that the bills will have; those that a journal knows of already are not planted again.
+    pub plants: Vec<Plant>,
     /// Real time for which a call that is not going to be answered is held before its connection is cut.
     pub no_answer: Duration,
+    /// Whether the mail server sends every sender and recipient away once with 450; in a storm it does anyway.
+    pub greylists: bool,
 }
 
 impl Config {
@@ -38,7 +46,10 @@ impl Config {
             base_port: None,
             callbacks: Callbacks::default(),
             pace: Pace::default(),
+            goods: Goods::default(),
+            plants: Vec::new(),
             no_answer: Duration::from_secs(3),
+            greylists: false,
         }
     }
 }
@@ -51,7 +62,7 @@ pub struct Callbacks {
     pub wechat_refund: Option<String>,
 }
 
-/// How long things take out there, in the shop's time.
+/// How long things take out there, in the shop's time, and how refunds go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// From a supplier order's acceptance to its confirmation or refusal.
@@ -60,10 +71,13 @@ pub struct Pace {
     pub ship: Span,
     /// From shipping to delivery.
     pub deliver: Span,
+    /// From delivery to the return of what the customer sends back without asking.
+    pub send_back: Span,
     /// From asking for a cancellation to its answer.
     pub cancel_answer: Span,
     /// From a refund's acceptance to its end.
     pub refund: Span,
+    pub refunds: RefundFates,
     /// How much later than usual a callback is that a fault makes late.
     pub late_callback: Span,
     /// How long an access token of Haier, YLH and the mini-program lives.
@@ -78,12 +92,43 @@ impl Default for Pace {
             confirm: Span::minutes(1, 5),
             ship: Span::hours(1, 3),
             deliver: Span::hours(4, 10),
+            send_back: Span::hours(20, 60),
             cancel_answer: Span::minutes(1, 10),
             refund: Span::minutes(1, 5),
+            refunds: RefundFates::default(),
             late_callback: Span::minutes(10, 60),
             haier_token: Duration::from_secs(3600),
             ylh_token: Duration::from_secs(7200),
             mini_token: Duration::from_secs(7200),
+        }
+    }
+}
+
+/// How many refunds of a thousand go in another way than well; which ones follows from the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundFates {
+    /// The payer's card is dead or frozen.
+    pub abnormal_per_mille: u16,
+    /// The money goes back to the merchant.
+    pub closed_per_mille: u16,
+    /// Goes to a bank card, and takes as long as `slow`.
+    pub slow_per_mille: u16,
+    pub slow: Span,
+    /// Refused with `NOT_ENOUGH` for as long as `short`, counted from the first time it was asked for.
+    pub short_per_mille: u16,
+    pub short: Span,
+}
+
+impl Default for RefundFates {
+    /// All go well.
+    fn default() -> Self {
+        Self {
+            abnormal_per_mille: 0,
+            closed_per_mille: 0,
+            slow_per_mille: 0,
+            slow: Span::hours(24, 72),
+            short_per_mille: 0,
+            short: Span::minutes(2, 30),
         }
     }
 }

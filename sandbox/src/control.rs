@@ -14,6 +14,8 @@ use serde_json::json;
 use windlass_engine::Timestamp;
 
 use crate::fault::Faults;
+use crate::haier;
+use crate::plants::{self, Plant, Refusal};
 use crate::truth::{self, Truth};
 use crate::world::event::{Fact, Mail};
 use crate::world::{Unrecorded, World};
@@ -26,8 +28,10 @@ const OUT_TRADE_NO_CHARS: std::ops::RangeInclusive<usize> = 6..=32;
 
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
+        .merge(haier::control())
         .route("/control/payments", post(payments))
         .route("/control/faults", post(set_faults).get(faults))
+        .route("/control/plants", post(plant))
         .route("/truth", get(truth_told))
         .route("/mails", get(mails))
         .route("/livez", get(|| async { "ok" }))
@@ -50,17 +54,24 @@ struct Checkout {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum OneOrMany {
-    One(Checkout),
-    Many(Vec<Checkout>),
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
 }
 
-/// Idempotent by `out_trade_no`: who checks out again with the same number changes nothing.
-async fn payments(State(world): State<Arc<World>>, Json(asked): Json<OneOrMany>) -> Response {
-    let checkouts = match asked {
-        OneOrMany::One(checkout) => vec![checkout],
-        OneOrMany::Many(checkouts) => checkouts,
-    };
+impl<T> From<OneOrMany<T>> for Vec<T> {
+    fn from(given: OneOrMany<T>) -> Self {
+        match given {
+            OneOrMany::One(one) => vec![one],
+            OneOrMany::Many(many) => many,
+        }
+    }
+}
+
+/// Idempotent by `out_trade_no`: who checks out again with the same number changes nothing. A payment that the shop
+/// placed itself waits for its customer to check out.
+async fn payments(State(world): State<Arc<World>>, Json(asked): Json<OneOrMany<Checkout>>) -> Response {
+    let checkouts: Vec<Checkout> = asked.into();
     if checkouts.len() > PAYMENTS_MAX {
         return wrong(&format!("at most {PAYMENTS_MAX} payments at a time"));
     }
@@ -70,10 +81,13 @@ async fn payments(State(world): State<Arc<World>>, Json(asked): Json<OneOrMany>)
     let offered = world.act(|scene| {
         let (mut offered, now) = (0, scene.now());
         for checkout in checkouts {
-            if scene.state().payments.get(&checkout.out_trade_no).is_none() {
-                scene.record(checkout.fact(now))?;
-                offered += 1;
-            }
+            let fact = match scene.state().payments.get(&checkout.out_trade_no) {
+                None => checkout.fact(now),
+                Some(payment) if payment.prepaid => checkout.came(now),
+                Some(_) => continue,
+            };
+            scene.record(fact)?;
+            offered += 1;
         }
         Ok::<_, Unrecorded>(offered)
     });
@@ -96,14 +110,33 @@ impl Checkout {
         None
     }
 
+    fn pays_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pays_after_s.map(|secs| now + Duration::from_secs(secs))
+    }
+
+    fn came(self, now: Timestamp) -> Fact {
+        Fact::CustomerCame { pays_at: self.pays_at(now), out_trade_no: self.out_trade_no }
+    }
+
     fn fact(self, now: Timestamp) -> Fact {
         Fact::PaymentOffered {
-            pays_at: self.pays_after_s.map(|secs| now + Duration::from_secs(secs)),
+            pays_at: self.pays_at(now),
+            prepaid: false,
             out_trade_no: self.out_trade_no,
             total_fen: self.total_fen,
             openid: self.openid,
             description: self.description,
         }
+    }
+}
+
+/// One plant or many, all or none; what was asked for before is not planted again.
+async fn plant(State(world): State<Arc<World>>, Json(asked): Json<OneOrMany<Plant>>) -> Response {
+    let asked: Vec<Plant> = asked.into();
+    match world.act(|scene| plants::ask(scene, &asked)) {
+        Ok(new) => Json(json!({"planted": new})).into_response(),
+        Err(Refusal::Unrecorded) => Unrecorded.into_response(),
+        Err(refusal) => wrong(&refusal.to_string()),
     }
 }
 

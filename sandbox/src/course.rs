@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use tokio::task::JoinSet;
 use windlass_engine::Timestamp;
 
-use crate::config::Callbacks;
+use crate::config::{Callbacks, Pace};
 use crate::fault::{Endpoint, Fault};
 use crate::wechat_pay::notices::{Letter, PayNotice};
 use crate::wechat_pay::{Keys, notices};
@@ -86,7 +86,7 @@ impl Course {
     fn happen(&self, step: Step) {
         self.world.act(|scene| {
             scene.forget(step);
-            let fact = fact_of(scene.state(), step, self.world.seed, scene.now());
+            let fact = fact_of(scene.state(), step, self.world.seed, &self.world.pace, scene.now());
             // What cannot be written down has been logged and did not happen; a restart takes it up again.
             if let Some(fact) = fact {
                 let _: Result<(), Unrecorded> = scene.record(fact);
@@ -113,13 +113,26 @@ impl Course {
     /// Whether the shop took it. A spoiled one goes out before the right one, a doubled one beside it.
     async fn deliver(&self, owed: &Owed, url: &str, fault: Option<Fault>) -> bool {
         match fault {
-            Some(spoiled @ (Fault::Unsigned | Fault::BadSignature | Fault::ProbeSignature)) => {
+            Some(
+                spoiled @ (Fault::Unsigned
+                | Fault::BadSignature
+                | Fault::ProbeSignature
+                | Fault::ChangedBody
+                | Fault::StaleStamp
+                | Fault::UnknownSerial
+                | Fault::WrongSecret),
+            ) => {
                 let _ = self.post(owed, url, Some(spoiled)).await;
                 self.post(owed, url, None).await
             }
             Some(Fault::Duplicate) => {
                 let (one, other) = tokio::join!(self.post(owed, url, None), self.post(owed, url, None));
                 one || other
+            }
+            Some(again @ Fault::Replay) => {
+                let taken = self.post(owed, url, None).await;
+                let _ = tokio::join!(self.post(owed, url, Some(again)), self.post(owed, url, Some(again)));
+                taken
             }
             fault => self.post(owed, url, fault).await,
         }
@@ -156,9 +169,14 @@ impl Course {
 }
 
 /// What a step makes of the state, if it is still wanted.
-fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact> {
+fn fact_of(state: &State, step: Step, seed: u64, pace: &Pace, now: Timestamp) -> Option<Fact> {
     match step.kind {
-        StepKind::Decide | StepKind::Ship | StepKind::Deliver | StepKind::AnswerCancel => {
+        StepKind::Decide
+        | StepKind::Ship
+        | StepKind::RunOut
+        | StepKind::Deliver
+        | StepKind::SendBack
+        | StepKind::AnswerCancel => {
             let order = state.orders.at(step.no)?;
             let so_id = order.so_id.to_string();
             match (step.kind, order.stage) {
@@ -167,6 +185,12 @@ fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact>
                     None => Fact::OrderConfirmed { so_id },
                 }),
                 (StepKind::Ship, Stage::Confirmed) => Some(Fact::OrderShipped { so_id }),
+                (StepKind::RunOut, Stage::Confirmed) if order.out_of_stock_at.is_none() => {
+                    Some(Fact::OrderOutOfStock { so_id, reason: "仓库缺货".to_owned() })
+                }
+                (StepKind::SendBack, Stage::Delivered) if !order.sent_back => {
+                    ylh::sent_back(order).map(|outcome| Fact::CancelAnswered { so_id, outcome })
+                }
                 (StepKind::Deliver, Stage::Shipped) => Some(match ylh::at_the_door(order) {
                     Some(outcome) => Fact::CancelAnswered { so_id, outcome },
                     None => Fact::OrderDelivered { so_id },
@@ -187,7 +211,7 @@ fn fact_of(state: &State, step: Step, seed: u64, now: Timestamp) -> Option<Fact>
             let payment = state.payments.get(&refund.out_trade_no)?;
             refund.settled_at.is_none().then(|| Fact::RefundSettled {
                 out_refund_no: refund.out_refund_no.to_string(),
-                status: wechat_pay::fate(payment),
+                status: wechat_pay::fate(refund, payment, seed, pace),
             })
         }
         StepKind::OrderNotice | StepKind::PaymentNotice | StepKind::RefundNotice => None,

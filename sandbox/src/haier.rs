@@ -3,9 +3,18 @@
 //! Field names are spelled as Haier spells them, wrong where Haier is wrong.
 
 mod catalogue;
+mod control;
+mod desk;
 mod logistics;
 
+pub(crate) use catalogue::Day;
+pub use catalogue::ProductTruth;
+pub(crate) use control::router as control;
+pub(crate) use desk::Desk;
+pub use desk::{CallsTruth, Goods};
+
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
@@ -55,6 +64,7 @@ async fn token(State(world): State<Arc<World>>, ConnectInfo(on): On, body: Bytes
     {
         return StatusCode::UNAUTHORIZED.into_response();
     }
+    world.haier.haier_tokens.fetch_add(1, Ordering::Relaxed);
     let fault = world.dial.ask(Endpoint::HaierToken, ours.client_id);
     answer(&world, &on, fault, refuse, || {
         let lifetime = world.pace.haier_token;
@@ -110,7 +120,11 @@ async fn play(call: Call, read: Read) -> Response {
     let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let fault = world.dial.ask(Endpoint::HaierRead, &format!("{path} {asked}"));
+    if world.haier.is_too_many(world.clock.wall()) {
+        return refused(Refused::TooMany);
+    }
+    let question = format!("{path} {asked}");
+    let (fault, odd) = (world.dial.ask(Endpoint::HaierRead, &question), world.haier.odd_form(&question));
     answer(&world, &on, fault, refuse, || {
         let mut result = read(&world, &credentials().haier, &asked);
         if fault == Some(Fault::OtherForm)
@@ -120,6 +134,12 @@ async fn play(call: Call, read: Read) -> Response {
                 *data = catalogue::stock_in_one(data);
             } else if data.is_array() {
                 return Ok(Json(catalogue::decimals_as_text(data)).into_response());
+            }
+        }
+        if let (Some(odd), Ok(data)) = (odd, &result) {
+            match catalogue::in_odd_form(odd, data) {
+                Ok(data) => result = Ok(data),
+                Err(bare) => return Ok(Json(bare).into_response()),
             }
         }
         Ok(Json(envelope(result)).into_response())
@@ -138,11 +158,12 @@ async fn products(
         expect(asked, "supplierCode", ours.supplier_code)?;
         expect(asked, "sendToCode", ours.send_to_code)?;
         password(asked, "passWord", ours.password)?;
+        let today = world.haier_today();
         let codes = match codes(asked)? {
-            codes if codes.is_empty() => catalogue::listed(),
+            codes if codes.is_empty() => today.listed(),
             codes => codes,
         };
-        Ok(codes.iter().map(|code| catalogue::product(world.seed, code)).collect())
+        Ok(codes.iter().map(|code| today.product(code)).collect())
     })
     .await
 }
@@ -158,7 +179,8 @@ async fn price(
         expect(asked, "sendToCode", ours.send_to_code)?;
         expect(asked, "priceType", "PT")?;
         password(asked, "passWord", ours.password)?;
-        Ok(codes(asked)?.iter().map(|code| catalogue::price(world.seed, code)).collect())
+        let today = world.haier_today();
+        Ok(codes(asked)?.iter().map(|code| today.price(code)).collect())
     })
     .await
 }
@@ -173,9 +195,9 @@ async fn stock(
         expect(asked, "salesCode", ours.customer_code)?;
         expect(asked, "senderCode", ours.send_to_code)?;
         expect(asked, "source", "JSH-B")?;
-        required(asked, "countyCode")?;
+        let county = required(asked, "countyCode")?;
         password(asked, "sellerPassword", ours.seller_password)?;
-        Ok(catalogue::stock(world.seed, required(asked, "productCode")?, world.clock.now()))
+        Ok(world.haier_today().stock(required(asked, "productCode")?, county))
     })
     .await
 }
@@ -204,7 +226,7 @@ async fn balance(
     play(Call { world, on, headers, path: BALANCE, body }, |world, ours, asked| {
         expect(asked, "customerCode", ours.customer_code)?;
         password(asked, "customerPassword", ours.customer_password)?;
-        Ok(catalogue::balance(world.seed))
+        Ok(world.haier_today().balance(world.haier_ordered_fen() - world.haier.paid_in_fen()))
     })
     .await
 }
@@ -259,4 +281,18 @@ pub(crate) fn why_not(code: &str) -> Option<&'static str> {
         return Some("库存不足");
     }
     catalogue::refusal(code)
+}
+
+impl World {
+    /// Haier's goods as they are now.
+    pub(crate) fn haier_today(&self) -> Day {
+        Day { seed: self.seed, goods: self.haier.goods(), at: self.clock.now() }
+    }
+
+    /// What the orders cost that the supplier is bound to deliver.
+    fn haier_ordered_fen(&self) -> i64 {
+        self.look(|state| {
+            state.orders.rows().iter().filter(|order| order.is_alive()).map(|order| order.amount_fen).sum()
+        })
+    }
 }

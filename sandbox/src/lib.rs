@@ -6,6 +6,7 @@
 //! down before, and what is still to happen (payments, shipments, callbacks) follows from what is written.
 
 mod answer;
+mod bills;
 mod config;
 mod control;
 mod course;
@@ -15,25 +16,30 @@ mod fault;
 mod haier;
 mod journal;
 mod mini_program;
+mod plants;
 mod sealed;
 mod smtp;
 mod times;
 mod truth;
+mod webhooks;
 mod wechat_pay;
 mod wire;
 mod world;
 mod ylh;
 
-pub use self::config::{Callbacks, Config, Pace};
+pub use self::bills::{Day, NoDay};
+pub use self::config::{Callbacks, Config, Pace, RefundFates};
 pub use self::credentials::{
     Credentials, HaierCredentials, MiniProgramCredentials, SmtpCredentials, Template, TemplateField,
     WechatPayCredentials, YlhCredentials, credentials,
 };
 pub use self::draw::Span;
 pub use self::fault::{Faults, UnknownFaults};
+pub use self::haier::{CallsTruth, Goods, ProductTruth};
 pub use self::journal::journal_ends_at;
+pub use self::plants::{Bill, Plant, PlantKind};
 pub use self::truth::{
-    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
+    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth, PlantTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
 };
 
@@ -47,6 +53,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use windlass_engine::Timestamp;
 
 use self::course::Course;
 use self::wechat_pay::Keys;
@@ -127,7 +134,11 @@ pub async fn start(config: Config) -> Result<Sandbox> {
 
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
-    servers.spawn(serve(control, control::router(Arc::clone(&world)), stopped.clone()));
+    servers.spawn(serve(
+        control,
+        control::router(Arc::clone(&world)).merge(webhooks::router(Arc::clone(&world))),
+        stopped.clone(),
+    ));
     servers.spawn(serve(haier, haier::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(ylh, ylh::router(Arc::clone(&world)), stopped.clone()));
     servers.spawn(serve(
@@ -168,6 +179,21 @@ impl Sandbox {
     /// The totals and everything by its key.
     pub async fn truth_with_keys(&self) -> Truth {
         self.world.look(truth::with_keys)
+    }
+
+    /// Haier's catalogue as it is at an instant.
+    pub fn catalogue_at(&self, at: Timestamp) -> Vec<ProductTruth> {
+        haier::Day { at, ..self.world.haier_today() }.truth()
+    }
+
+    /// How many pieces of a product Haier has for a county at an instant.
+    pub fn stock_at(&self, product_code: &str, county_code: &str, at: Timestamp) -> u64 {
+        haier::Day { at, ..self.world.haier_today() }.pieces(product_code, county_code)
+    }
+
+    /// What the outside was asked for so far.
+    pub fn calls(&self) -> CallsTruth {
+        self.world.haier.calls()
     }
 
     /// From now on callbacks go here, those that were waiting for an address at once.

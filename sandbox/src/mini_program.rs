@@ -1,5 +1,5 @@
 //! The mini-program's server calls: the access token, subscribe messages and shipping information
-//! (facts: wechat-mini-program.md). Confirming receipt and order lists are not simulated.
+//! (facts: wechat-mini-program.md). Lists of orders are not simulated.
 
 mod messages;
 mod shipping;
@@ -27,6 +27,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/cgi-bin/message/subscribe/send", post(messages::send))
         .route("/wxa/sec/order/upload_shipping_info", post(upload::upload))
         .route("/wxa/sec/order/get_order", post(shipping::get_order))
+        .route("/wxa/sec/order/notify_confirm_receive", post(shipping::notify_confirm_receive))
         .with_state(world)
 }
 

@@ -1,6 +1,7 @@
 //! A mail server that delivers to nobody and keeps what it got. It speaks as much of SMTP (RFC 5321) as a submitting
 //! client needs, without TLS.
 
+mod greylist;
 mod message;
 mod session;
 
@@ -10,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::greylist::Greylist;
 use crate::world::World;
 
 /// Conversations at the same time; further ones wait in the listener's backlog.
@@ -17,6 +19,7 @@ const SESSIONS_MAX: usize = 200;
 
 /// Runs until it is dropped, and its conversations with it.
 pub(crate) async fn serve(world: Arc<World>, listener: TcpListener) {
+    let greylist = Arc::new(Greylist::default());
     let room = Arc::new(Semaphore::new(SESSIONS_MAX));
     let mut sessions = JoinSet::new();
     loop {
@@ -29,9 +32,9 @@ pub(crate) async fn serve(world: Arc<World>, listener: TcpListener) {
             }
         };
         while sessions.try_join_next().is_some() {}
-        let world = Arc::clone(&world);
+        let (world, greylist) = (Arc::clone(&world), Arc::clone(&greylist));
         sessions.spawn(async move {
-            if let Err(error) = session::run(&world, stream).await {
+            if let Err(error) = session::run(&world, &greylist, stream).await {
                 tracing::debug!(%error, "a mail conversation broke off");
             }
             drop(permit);

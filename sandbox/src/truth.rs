@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use windlass_engine::Timestamp;
 
+use crate::plants::PlantKind;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
     pub effects: Vec<EffectTruth>,
@@ -16,6 +18,9 @@ pub struct Truth {
     pub payments: PaymentTotals,
     pub refunds: RefundTotals,
     pub callbacks: CallbackTotals,
+    /// What is not as it should be in the bills that were asked for, in the order of planting.
+    #[serde(default)]
+    pub plants: Vec<PlantTruth>,
     /// Only when asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<TruthKeys>,
@@ -46,6 +51,9 @@ pub struct PaymentTotals {
     pub paid: u64,
     pub closed: u64,
     pub paid_fen: i64,
+    /// What came after the payment was closed, and which is not in `paid_fen`.
+    #[serde(default)]
+    pub late_fen: i64,
     /// Accepted and not closed, whether or not the money has arrived.
     pub refunded_fen: i64,
 }
@@ -130,4 +138,18 @@ pub struct RefundTruth {
     pub status: String,
     pub accepted_at: Timestamp,
     pub settled_at: Option<Timestamp>,
+}
+
+/// A difference that was planted, or a file that was spoiled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlantTruth {
+    pub kind: PlantKind,
+    /// What a reconciliation must call it; nothing: it must call it nothing.
+    pub finding: Option<String>,
+    /// Of the bill, such as `2026-01-05`.
+    pub day: String,
+    /// The numbers of what it went to, ours and WeChat's; of a whole file none.
+    pub keys: Vec<String>,
+    /// The amount that is in question.
+    pub amount_fen: Option<i64>,
 }

@@ -1,8 +1,12 @@
 //! WeChat Pay v3 for one direct merchant: queries, closing, refunds, certificates and the callbacks
-//! (facts: wechat-pay.md). Placing a payment is the customer's part and comes through the control port; bills are not
-//! simulated.
+//! (facts: wechat-pay.md). A payment is placed by the shop, or through the control port with its customer; the customer's
+//! part always comes from there. What the bills say is made in `bills`.
 
+mod abnormal;
+mod bills;
+mod limits;
 pub(crate) mod notices;
+mod prepay;
 mod refunds;
 mod signing;
 mod transactions;
@@ -18,6 +22,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
+use self::bills::Desk;
+use self::limits::Limits;
 pub(crate) use self::refunds::fate;
 pub(crate) use self::signing::Keys;
 use crate::answer::{On, Refused, answer};
@@ -36,6 +42,8 @@ const CERTIFICATE_UNTIL: &str = "2120-01-01T08:00:00+08:00";
 struct Pay {
     world: Arc<World>,
     keys: Arc<Keys>,
+    desk: Arc<Desk>,
+    limits: Arc<Limits>,
 }
 
 pub(crate) fn router(world: Arc<World>, keys: Arc<Keys>) -> Router {
@@ -43,10 +51,15 @@ pub(crate) fn router(world: Arc<World>, keys: Arc<Keys>) -> Router {
         .route("/v3/pay/transactions/out-trade-no/{out_trade_no}", get(transactions::by_our_number))
         .route("/v3/pay/transactions/id/{transaction_id}", get(transactions::by_their_number))
         .route("/v3/pay/transactions/out-trade-no/{out_trade_no}/close", post(transactions::close))
+        .route("/v3/pay/transactions/jsapi", post(prepay::create))
         .route("/v3/refund/domestic/refunds", post(refunds::create))
+        .route("/v3/refund/domestic/refunds/{refund_id}/apply-abnormal-refund", post(abnormal::redirect))
         .route("/v3/refund/domestic/refunds/{out_refund_no}", get(refunds::query))
+        .route("/v3/bill/tradebill", get(bills::trade))
+        .route("/v3/bill/fundflowbill", get(bills::fund))
+        .route("/v3/billdownload/file", get(bills::download))
         .route("/v3/certificates", get(certificates))
-        .with_state(Pay { world, keys })
+        .with_state(Pay { world, keys, desk: Arc::default(), limits: Arc::default() })
 }
 
 /// One signed request, as it came.
@@ -87,7 +100,7 @@ async fn play(
     key: &str,
     act: impl FnOnce(&World) -> Result<Reply, Unrecorded>,
 ) -> Response {
-    let Pay { world, keys } = &call.pay;
+    let Pay { world, keys, .. } = &call.pay;
     if let Err(why) = keys.check(&world.clock, &call.method, &call.uri, &call.headers, &call.body) {
         let refusal = Reply::error(StatusCode::UNAUTHORIZED, "SIGN_ERROR", why);
         return keys.signed(&world.clock, &call.headers, refusal, None);

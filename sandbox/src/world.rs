@@ -28,15 +28,20 @@ use self::step::{Agenda, Lane, Lanes, Step};
 use crate::config::{Callbacks, Config, Pace};
 use crate::draw::draw;
 use crate::fault::Dial;
+use crate::haier::Desk;
 use crate::journal::Journal;
+use crate::plants;
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) seed: u64,
     pub(crate) pace: Pace,
     pub(crate) dial: Dial,
+    pub(crate) haier: Desk,
     /// Real time for which a call without an answer is held.
     pub(crate) no_answer: Duration,
+    /// The mail server sends strangers away once, also without a storm.
+    pub(crate) greylists: bool,
     inner: Mutex<Inner>,
     /// An agenda has a new first step.
     changed: Lanes<Notify>,
@@ -73,15 +78,21 @@ impl World {
         state.dues(config.seed, &config.pace, |at, step| {
             agendas.of_mut(step.lane()).add(at, step);
         });
-        Ok(Self {
+        let world = Self {
             clock: config.clock.clone(),
             seed: config.seed,
             pace: config.pace,
             dial: Dial::new(config.seed, config.faults),
+            haier: Desk::new(config.seed, config.goods),
             no_answer: config.no_answer,
+            greylists: config.greylists,
             inner: Mutex::new(Inner { state, journal, agendas, callbacks: config.callbacks.clone() }),
             changed: Lanes::default(),
-        })
+        };
+        world
+            .act(|scene| plants::ask(scene, &config.plants))
+            .map_err(|refusal| anyhow::anyhow!("the plants cannot be planted: {refusal}"))?;
+        Ok(world)
     }
 
     /// Looks at the world and changes it in one piece.

@@ -6,10 +6,11 @@ mod cancel;
 mod create;
 mod logistics;
 
-pub(crate) use cancel::{at_the_door, verdict};
+pub(crate) use cancel::{at_the_door, is_lacking, sent_back, verdict};
 pub(crate) use create::refusal;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Bytes;
 use axum::extract::rejection::FormRejection;
@@ -77,6 +78,7 @@ async fn token(
     if asked.grant_type != "password" || asked.username != ours.username || asked.password != ours.password {
         return refused_token(StatusCode::BAD_REQUEST, "invalid_grant");
     }
+    world.haier.ylh_tokens.fetch_add(1, Ordering::Relaxed);
     let fault = world.dial.ask(Endpoint::YlhToken, ours.client_id);
     answer(&world, &on, fault, refuse, || {
         let lifetime = world.pace.ylh_token;

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use windlass_engine::{Job, JobTable};
 use windlass_jobs::Settings;
 use windlass_jobs::ledger::Ledger;
+use windlass_jobs::notifications::{Notifier, Templates};
+use windlass_jobs::outside::Secret;
 
 use self::client::Client;
 use super::figures::Burst;
@@ -57,15 +59,21 @@ impl Served {
         let outside = Outside { haier: None, ylh: None, wechat_pay: None, mini_program: None, mail: None };
         let accounts = Accounts::with_sandbox(outside, &nobody(), PATIENCE);
         let closing = CancellationToken::new();
+        let settings = Settings::default();
+        let templates = Templates::load(None)?;
+        let notifier = Notifier::new(templates, &Secret::default(), settings.webhook_post(), clock.clone())?;
         let door = FrontDoor {
             store,
-            shop: Arc::new(shop(accounts, Settings::default(), &ledger, &clock)?),
+            shop: Arc::new(shop(accounts, settings, notifier, &ledger, &clock)?),
             ledger,
             kinds: Kinds::of(&JobTable::new(KINDS))?,
+            schedules: Ok(Default::default()),
             queues: Default::default(),
             clock,
             access: Access::Open,
             limits: Limits::default(),
+            rate: None,
+            watchers: front_door::events::watchers(),
             pulses: Default::default(),
             tells_metrics: true,
             metrics: Arc::new(move || metrics.render()),

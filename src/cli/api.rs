@@ -53,6 +53,16 @@ impl Api {
         self.send(call, path).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let call = self.http.request(Method::PATCH, self.url(path)).json(body);
+        self.send(call, path).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Value, ApiError> {
+        let call = self.http.request(Method::DELETE, self.url(path));
+        self.send(call, path).await
+    }
+
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use windlass_jobs::ledger::Ledger;
+use windlass_jobs::notifications::Template;
 
 use super::api::Api;
 use super::jobs::Said;
 use crate::config::Config;
-use crate::platform::{Carrier, queues_of, schedules, shop_settings};
+use crate::platform::{Carrier, queues_of, schedules, shop_settings, templates};
 
 /// What was looked at and what is wrong with it.
 pub struct Checked {
@@ -51,6 +52,16 @@ pub async fn run(config: Config) -> Checked {
     checked.note("the queues of the worker".to_owned(), queues_of(&config.work));
     checked.note(format!("schedules in {}", config.schedules.display()), schedules(&config.schedules));
     checked.note("what the shop decides".to_owned(), shop_settings(config.shop.as_deref()));
+    let words = templates(&config).map(|templates| {
+        let of_shop = Template::ALL.into_iter().filter(|template| templates.is_of_shop(*template));
+        of_shop.map(Template::as_str).collect::<Vec<_>>()
+    });
+    if let Some(of_shop) = checked.note("the templates of mail".to_owned(), words)
+        && !of_shop.is_empty()
+    {
+        checked
+            .detail(format!("the shop's own: {} (see `windlass notifications preview`)", of_shop.join(", ")));
+    }
     // A server that runs holds its files; it answers for them. Stores that are servers answer for themselves.
     let api = Api::new(format!("http://{}", config.listen));
     match api {

@@ -63,10 +63,40 @@ pub enum Jobs {
     Show { id: String },
     /// Why a job is not running, in words.
     Why { id: String },
-    /// A dead or cancelled job runs again, its attempts counted from none.
-    Retry { id: String },
-    /// A job that is not over ends; a running one is asked to stop.
-    Cancel { id: String },
+    /// A dead or cancelled job runs again, its attempts counted from none; or all that a filter finds.
+    Retry(Which),
+    /// A job that is not over ends, a running one is asked to stop; or all that a filter finds.
+    Cancel(Which),
+    /// A job that waits for its time is due now; or all that a filter finds.
+    Promote(Which),
+    /// Forgets jobs that are over, and that a filter finds.
+    Delete(Which),
+}
+
+/// One job, or those that a filter finds.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The job.
+    #[arg(required_unless_present = "state", conflicts_with_all = ["state", "kind", "queue", "tag"])]
+    id: Option<String>,
+    /// Every job in this state.
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long, requires = "state")]
+    kind: Option<String>,
+    #[arg(long, requires = "state")]
+    queue: Option<String>,
+    #[arg(long, requires = "state")]
+    tag: Option<String>,
+    /// Handed in at this instant (RFC 3339) or later.
+    #[arg(long, requires = "state")]
+    created_after: Option<String>,
+    /// Handed in before this instant (RFC 3339).
+    #[arg(long, requires = "state")]
+    created_before: Option<String>,
+    /// Counts them, shows some, and does nothing.
+    #[arg(long, requires = "state")]
+    dry_run: bool,
 }
 
 /// What a command has to say: a document for `--json`, text for people.
@@ -139,16 +169,72 @@ impl Jobs {
                 let text = text(&json, "why").to_owned();
                 Ok(Said { json, text })
             }
-            Self::Retry { id } => act(api, &id, "retry").await,
-            Self::Cancel { id } => act(api, &id, "cancel").await,
+            Self::Retry(which) => which.act(api, "retry").await,
+            Self::Cancel(which) => which.act(api, "cancel").await,
+            Self::Promote(which) => which.act(api, "promote").await,
+            Self::Delete(which) => which.act(api, "delete").await,
         }
     }
 }
 
-async fn act(api: &Api, id: &str, action: &str) -> anyhow::Result<Said> {
-    let json = api.post(&format!("/v1/jobs/{}/{action}", segment(id)), &json!({})).await?;
-    let text = format!("{id} {}", text(&json, "state"));
-    Ok(Said { json, text })
+impl Which {
+    async fn act(self, api: &Api, action: &str) -> anyhow::Result<Said> {
+        match &self.id {
+            Some(id) if action == "delete" => {
+                let json = api.delete(&format!("/v1/jobs/{}", segment(id))).await?;
+                Ok(Said { json, text: format!("{id} is gone") })
+            }
+            Some(id) => {
+                let json = api.post(&format!("/v1/jobs/{}/{action}", segment(id)), &json!({})).await?;
+                let text = format!("{id} {}", text(&json, "state"));
+                Ok(Said { json, text })
+            }
+            None => self.act_on_many(api, action).await,
+        }
+    }
+
+    /// Call after call, until there are none left.
+    async fn act_on_many(self, api: &Api, action: &str) -> anyhow::Result<Said> {
+        let filter: Map<String, Value> = [
+            ("state", self.state),
+            ("kind", self.kind),
+            ("queue", self.queue),
+            ("tag", self.tag),
+            ("created_after", self.created_after),
+            ("created_before", self.created_before),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
+        .collect();
+        let mut body = json!({ "action": action, "filter": filter, "dry_run": self.dry_run });
+        if self.dry_run {
+            let json = api.post("/v1/jobs/actions", &body).await?;
+            let matched = json.get("matched").and_then(Value::as_u64).unwrap_or_default();
+            let more = if json["more"] == true { " and more" } else { "" };
+            let sample = listed(&json!({ "jobs": json["sample"] }));
+            return Ok(Said { text: format!("{sample}{matched} jobs{more}\n"), json });
+        }
+        let mut sums = [("done", 0), ("asked", 0), ("not_applicable", 0)];
+        loop {
+            let json = api.post("/v1/jobs/actions", &body).await?;
+            for (name, sum) in &mut sums {
+                *sum += json.get(*name).and_then(Value::as_u64).unwrap_or_default();
+            }
+            match &json["cursor"] {
+                Value::String(cursor) => body["cursor"] = json!(cursor),
+                _ => break,
+            }
+        }
+        let [(_, done), (_, asked), (_, not_applicable)] = sums;
+        let mut text = format!("{action}: {done} done");
+        if asked > 0 {
+            text.push_str(&format!(", {asked} asked to stop"));
+        }
+        if not_applicable > 0 {
+            text.push_str(&format!(", {not_applicable} no longer in that state"));
+        }
+        Ok(Said { json: json!({ "done": done, "asked": asked, "not_applicable": not_applicable }), text })
+    }
 }
 
 fn listed(page: &Value) -> String {
@@ -167,11 +253,12 @@ fn listed(page: &Value) -> String {
     listed
 }
 
-fn text<'a>(json: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(json: &'a Value, key: &str) -> &'a str {
     json.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// `windlass audit`: whether accepted = the sum of all states, in every queue.
+/// `windlass audit`: whether accepted = the sum of all states, in every queue, and the books of the business hold
+/// nothing that must never be.
 pub async fn audit(api: &Api) -> anyhow::Result<Said> {
     let json = api.get("/v1/audit", &[]).await?;
     let columns =

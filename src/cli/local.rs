@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use windlass_jobs::Settings;
 
 use super::api::Api;
 use crate::access::MadeKey;
@@ -13,7 +12,7 @@ use crate::config::Config;
 use crate::front_door::Access;
 use crate::lifecycle::Lifecycle;
 use crate::outside::{Accounts, nobody};
-use crate::platform::{Platform, Roles, Stores};
+use crate::platform::{Platform, Roles, Stores, shop_settings};
 use crate::telemetry::Metrics;
 
 /// A server that answers, for as long as this is held.
@@ -52,8 +51,9 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     let clock = config.clock();
     // No job runs here, so nobody outside is called.
     let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), Duration::from_secs(1));
+    let settings = shop_settings(config.shop.as_deref())?;
     let stores = Stores::open(&config, &clock).await?;
-    let platform = Platform::new(&config, stores, accounts, Settings::default())?;
+    let platform = Platform::new(&config, stores, accounts, settings)?;
     let metrics = Metrics::install(&clock)?;
     let lifecycle = Lifecycle::default();
     let ours = lifecycle.clone();

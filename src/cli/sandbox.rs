@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use windlass_engine::Clock;
-use windlass_sandbox::{Faults, Pace, credentials};
+use windlass_sandbox::{Faults, Goods, Pace, credentials};
 
 use super::Everywhere;
 use crate::config::Config;
@@ -24,6 +24,12 @@ pub struct Alone {
     /// What goes wrong: none, some or storm.
     #[arg(long, default_value_t = Faults::None)]
     faults: Faults,
+    /// How many products Haier lists. The first 200 never change; the others' prices and stock move.
+    #[arg(long, default_value_t = Goods::default().products)]
+    products: u32,
+    /// Calls in a second beyond which Haier answers 429 [default: as many as come].
+    #[arg(long, value_name = "N")]
+    haier_calls_per_s: Option<u32>,
     /// Delays, prices and faults follow from it.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -66,6 +72,7 @@ impl Alone {
             bind: self.bind,
             base_port: (self.port != 0).then_some(self.port),
             pace,
+            goods: Goods { products: self.products, calls_per_s: self.haier_calls_per_s, ..Goods::default() },
             ..windlass_sandbox::Config::new(clock, self.seed)
         })
         .await?;

@@ -8,6 +8,8 @@ use super::weak::is_placeholder;
 
 /// Characters of a `SECRET_KEY` in production, at least.
 pub const SECRET_KEY_CHARS_MIN: usize = 32;
+/// Calls of one key in a second.
+const RATE_LIMIT: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 /// What development makes hashes with where nothing is set: a key's own secret is random, so that its hash alone
 /// does not give it away.
 const SECRET_KEY_DEVELOPMENT: &str = "windlass development";
@@ -18,6 +20,8 @@ pub struct AccessKeys {
     pub secret_key: Secret,
     /// `WINDLASS_API_KEY`: what the command line shows at the front door.
     pub api_key: Option<Secret>,
+    /// `WINDLASS_RATE_LIMIT`: calls of one key in a second, at one front door; None: no limit.
+    pub rate_limit: Option<u32>,
 }
 
 impl AccessKeys {
@@ -37,7 +41,16 @@ impl AccessKeys {
             }
             _ => {}
         }
+        let rate_limit = env.parsed("WINDLASS_RATE_LIMIT", "a whole number of calls a second");
+        if rate_limit.is_some_and(|calls| !RATE_LIMIT.contains(&calls)) {
+            let (least, most) = (RATE_LIMIT.start(), RATE_LIMIT.end());
+            env.problem(
+                "WINDLASS_RATE_LIMIT",
+                format!("it is from {least} to {most}; without it there is no limit"),
+            );
+        }
         Self {
+            rate_limit,
             secret_key: given.unwrap_or_else(|| SECRET_KEY_DEVELOPMENT.to_owned()).into(),
             api_key: env.secret("WINDLASS_API_KEY"),
         }

@@ -17,6 +17,9 @@ use super::weak::is_placeholder;
 
 /// Bytes of an APIv3 key (facts: wechat-pay.md 4).
 const API_V3_KEY_BYTES: usize = 32;
+/// RFC 5321 4.5.3.1.3, without the angle brackets.
+const ADDRESS_BYTES_MAX: usize = 254;
+
 /// None: the sandbox stands in.
 #[derive(Clone, Debug)]
 pub struct Outside {
@@ -197,6 +200,23 @@ fn mail(env: &mut Environment, mode: Env) -> Option<MailAccount> {
         ..MailSettings::default()
     };
     group.finish(MailAccount { settings, from })
+}
+
+/// The e-mail addresses of a list with commas between, each once; what is none is a problem.
+pub(super) fn addresses(env: &mut Environment, name: &'static str) -> Vec<String> {
+    let text = env.text(name).unwrap_or_default();
+    let mut addresses: Vec<String> = Vec::new();
+    for address in text.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+        let is_plain =
+            !address.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\",;".contains(c));
+        let parts = address.rsplit_once('@').filter(|(local, host)| !local.is_empty() && host.len() > 1);
+        if !is_plain || parts.is_none() || address.len() > ADDRESS_BYTES_MAX {
+            env.problem(name, format!("\"{address}\" is no address such as boss@shop.example"));
+        } else if !addresses.iter().any(|known| known == address) {
+            addresses.push(address.to_owned());
+        }
+    }
+    addresses
 }
 
 /// One system's variables while they are read.

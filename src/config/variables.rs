@@ -188,6 +188,12 @@ pub const VARIABLES: &[Variable] = &[
         "What the hashes of API keys are made with: at least 32 characters in test and production. Another one makes every key void",
     ),
     secret(Access, "WINDLASS_API_KEY", "", "The key that the command line shows at the front door"),
+    plain(
+        Access,
+        "WINDLASS_RATE_LIMIT",
+        "",
+        "Calls that each key may make in a second, at each front door; without it there is no limit",
+    ),
     plain(Haier, "HAIER_CLIENT_ID", "", "The account at the open platform"),
     secret(Haier, "HAIER_CLIENT_SECRET", "", "Its secret"),
     plain(Haier, "HAIER_CUSTOMER_CODE", "", "Sold-to code"),
@@ -250,6 +256,13 @@ pub const VARIABLES: &[Variable] = &[
     plain(Mail, "EMAIL_USE_SSL", "false", "TLS from the start"),
     plain(Mail, "EMAIL_HOST_USER", "", "The account, where the server asks for one"),
     secret(Mail, "EMAIL_HOST_PASSWORD", "", "Its password"),
+    plain(
+        Mail,
+        "WINDLASS_SUMMARY_TO",
+        "",
+        "Who is told by mail how the day was and what must be looked at: addresses with commas between",
+    ),
+    plain(Mail, "WINDLASS_TEMPLATES", "", "A folder of the shop's own wording of mail; without it ours"),
 ];
 
 /// The text of `.env.example`.

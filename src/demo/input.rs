@@ -16,7 +16,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 
-pub use generated::generate;
+pub use generated::{generate, put_out_of_stock};
 pub use windlass_jobs::orders::LINES_MAX;
 
 /// Units of one line; the platform's own bound.

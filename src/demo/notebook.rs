@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
+use windlass_engine::Clock;
+use windlass_sandbox::Day;
+
 use super::Demo;
+use super::days::Days;
 
 /// The demo that a folder holds.
 pub struct Notebook {
@@ -25,6 +29,11 @@ struct Page {
     seed: u64,
     faults: String,
     orders: Option<PathBuf>,
+    #[serde(default)]
+    days: Option<u32>,
+    /// Of a demo of days.
+    #[serde(default)]
+    first_day: Option<Day>,
     finished: bool,
 }
 
@@ -49,18 +58,24 @@ impl Notebook {
             seed: demo.seed,
             faults: demo.faults.to_string(),
             orders: demo.orders.clone(),
+            days: demo.days,
+            first_day: None,
             finished: false,
         };
         let goes_on = before.as_ref().is_some_and(|before| !before.finished);
+        let day = before.as_ref().filter(|_| goes_on).and_then(|before| before.first_day);
+        let tomorrow = || Days::tomorrow(&Clock::system());
+        let page = Page { first_day: demo.days.map(|_| day.unwrap_or_else(tomorrow)), ..page };
         if let Some(before) = before.filter(|before| goes_on && *before != page) {
             bail!(
-                "{} holds a demo that did not finish (--count {} --seed {} --faults {}{}): go on with those \
+                "{} holds a demo that did not finish (--count {} --seed {} --faults {}{}{}): go on with those \
                  options, or delete the folder",
                 data.display(),
                 before.count,
                 before.seed,
                 before.faults,
                 before.orders.map(|path| format!(" --orders {}", path.display())).unwrap_or_default(),
+                before.days.map(|days| format!(" --days {days}")).unwrap_or_default(),
             );
         }
         Ok(Self { path, page, goes_on, _lock: lock })
@@ -77,6 +92,11 @@ impl Notebook {
         self.write()
     }
 
+    /// The day that a demo of days begins with.
+    pub fn first_day(&self) -> Day {
+        self.page.first_day.unwrap_or_else(|| Days::tomorrow(&Clock::system()))
+    }
+
     /// A short text that is part of this demo's order numbers.
     pub fn run(&self) -> String {
         format!("{:04}", self.page.run)
@@ -85,7 +105,8 @@ impl Notebook {
     pub fn words(&self) -> String {
         let Page { run, count, faults, .. } = &self.page;
         let how = if self.goes_on { "going on with" } else { "beginning" };
-        format!("{how} demo {run}: up to {count} orders, faults {faults}.")
+        let days = self.page.days.map(|days| format!(" over {days} days")).unwrap_or_default();
+        format!("{how} demo {run}: up to {count} orders{days}, faults {faults}.")
     }
 
     pub fn finish(&mut self) -> anyhow::Result<()> {

@@ -23,12 +23,12 @@ impl ShopTime {
         Self { path: data.join("shop-time") }
     }
 
-    /// A clock that runs `speed` times as fast as the wall, from where the last one stood; from now where there
+    /// A clock that runs `speed` times as fast as the wall, from where the last one stood; from `start` or now where there
     /// was none.
     ///
     /// # Errors
     /// When the written time cannot be read.
-    pub fn clock(&self, speed: f64) -> anyhow::Result<Clock> {
+    pub fn clock(&self, speed: f64, start: Option<Timestamp>) -> anyhow::Result<Clock> {
         let written = match std::fs::read_to_string(&self.path) {
             Ok(text) => Some(text.trim().parse().with_context(|| {
                 format!("{} holds no time: delete it and the rest of the folder", self.path.display())
@@ -38,7 +38,7 @@ impl ShopTime {
         };
         // Ahead by more than what may have passed since the last writing: time never goes back.
         let start = written.map_or_else(
-            || Clock::system().now(),
+            || start.unwrap_or_else(|| Clock::system().now()),
             |micros| Timestamp::from_micros(micros) + EVERY.mul_f64(2.0 * speed),
         );
         Ok(Clock::scaled(start, speed))
@@ -76,7 +76,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stood_at = Timestamp::from_secs(2_000_000_000);
         ShopTime::of(folder.path()).write(stood_at).unwrap();
-        let clock = ShopTime::of(folder.path()).clock(60.0).unwrap();
+        let clock = ShopTime::of(folder.path()).clock(60.0, Some(Timestamp::default())).unwrap();
         assert!(clock.now() > stood_at && clock.now() < stood_at + Duration::from_secs(120));
     }
 
@@ -84,7 +84,7 @@ mod tests {
     fn a_damaged_time_is_an_error_that_says_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("shop-time"), "yesterday").unwrap();
-        let error = ShopTime::of(folder.path()).clock(60.0).unwrap_err().to_string();
+        let error = ShopTime::of(folder.path()).clock(60.0, None).unwrap_err().to_string();
         assert!(error.contains("delete it"), "{error}");
     }
 }

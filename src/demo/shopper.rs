@@ -4,10 +4,12 @@ use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use windlass_engine::{Clock, Timestamp};
 
 use super::customers;
 use super::input::Basket;
 use super::progress::Bars;
+use super::standing::Desks;
 use crate::cli::api::{Api, ApiError};
 
 /// Orders on their way into the front door at once.
@@ -17,24 +19,26 @@ const CHECKOUTS_AT_ONCE: usize = 500;
 /// How long after the order a customer who changes their mind does so, in the shop's time.
 const CANCEL_AFTER_S: u64 = 9_000;
 
-/// Sends all orders; answers those that the front door refused, with its reason.
+/// Sends each order when its time has come; answers those that the front door refused, with its reason.
 ///
 /// # Errors
 /// When the sandbox or the front door cannot be reached.
 pub async fn send_all(
-    api: &Api,
-    till: &Api,
-    baskets: Vec<Basket>,
+    desks: &Desks,
+    baskets: Vec<(Timestamp, Basket)>,
+    clock: &Clock,
     bars: &Bars,
 ) -> anyhow::Result<Vec<(String, String)>> {
+    let Desks { shop: api, sandbox: till } = desks;
     let mut refused = Vec::new();
-    let mut baskets = baskets.into_iter();
+    let mut baskets = baskets.into_iter().peekable();
     loop {
+        let Some((due, _)) = baskets.peek() else { return Ok(refused) };
+        clock.sleep_until(*due).await;
+        let now = clock.now();
         // What was sent is let go of: a file's orders may be a large part of the process's memory.
-        let some: Vec<Basket> = baskets.by_ref().take(CHECKOUTS_AT_ONCE).collect();
-        if some.is_empty() {
-            return Ok(refused);
-        }
+        let due = std::iter::from_fn(|| baskets.next_if(|(due, _)| *due <= now));
+        let some: Vec<Basket> = due.take(CHECKOUTS_AT_ONCE).map(|(_, basket)| basket).collect();
         let checkouts = some.iter().map(|basket| customers::checkout(basket, basket.total_fen()));
         till.post("/control/payments", &Value::Array(checkouts.collect()))
             .await

@@ -9,11 +9,15 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use windlass_jobs::orders::Tally;
+use windlass_jobs::orders::{Tally, Violation};
 use windlass_jobs::outbox::OutboxCounts;
 use windlass_sandbox::Truth;
 
+use super::differences::Found;
 use crate::cli::api::Api;
+
+/// Findings on one page.
+const FINDINGS_A_PAGE: &str = "200";
 
 /// Where the books are asked for.
 pub struct Desks {
@@ -58,7 +62,25 @@ impl Desks {
         Ok(Queues { dead: jobs("dead")?, run: jobs("completed")? + jobs("pruned")? })
     }
 
-    /// What the carrier's own audit finds, in words; empty: nothing.
+    /// Every finding, the oldest first.
+    ///
+    /// # Errors
+    /// When the front door does not answer.
+    pub async fn findings(&self) -> anyhow::Result<Vec<Found>> {
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = vec![("limit", FINDINGS_A_PAGE)];
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page = self.shop.get("/v1/findings", &query).await?;
+            found.extend(part::<Vec<Found>>(&page, "/findings")?);
+            cursor = part(&page, "/cursor")?;
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What the audits of carrier and business find, in words; empty: nothing.
     ///
     /// # Errors
     /// When the front door does not answer.
@@ -66,7 +88,10 @@ impl Desks {
         let audit = self.shop.get("/v1/audit", &[]).await?;
         let queues: Vec<Value> = part(&audit, "/queues")?;
         let out = queues.iter().filter(|queue| queue["balanced"] != true);
-        Ok(out.map(|queue| format!("the books of a queue do not balance: {queue}")).collect())
+        let violations: Vec<Violation> = part(&audit, "/violations")?;
+        let unbalanced = out.map(|queue| format!("the books of a queue do not balance: {queue}"));
+        let broken = violations.iter().map(|Violation { rule, about }| format!("{about} breaks: {rule}"));
+        Ok(unbalanced.chain(broken).collect())
     }
 }
 
@@ -135,6 +160,7 @@ fn truth_since(now: &Truth, then: &Truth) -> Truth {
             effect.doubled = effect.doubled.saturating_sub(before.doubled);
         }
     }
+    truth.plants = now.plants.iter().skip(then.plants.len()).cloned().collect();
     truth.payments.paid_fen -= then.payments.paid_fen;
     truth.payments.refunded_fen -= then.payments.refunded_fen;
     truth

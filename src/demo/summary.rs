@@ -55,9 +55,24 @@ pub struct Notifications {
     pub doubled: u64,
 }
 
-/// Differences of reconciliation; nothing is planted or found before bills are read.
+/// Differences of reconciliation, of a demo of days; otherwise nothing is planted.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Findings {
+    pub planted: u64,
+    pub found: u64,
+    pub invented: u64,
+    pub types: Vec<FindingRow>,
+    /// What was planted and not found, in words.
+    pub missing: Vec<String>,
+    /// What was found and not planted, in words.
+    pub made_up: Vec<String>,
+}
+
+/// One type of finding.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct FindingRow {
+    #[serde(rename = "type")]
+    pub kind: String,
     pub planted: u64,
     pub found: u64,
     pub invented: u64,
@@ -102,6 +117,9 @@ impl Summary {
                 "{effect}: ours {ours}, in doubt {in_doubt}, but {truth} happened, {doubled} of them twice"
             ));
         }
+        let Findings { missing, made_up, .. } = &self.findings;
+        faults.extend(missing.iter().map(|plant| format!("planted and not found: {plant}")));
+        faults.extend(made_up.iter().map(|finding| format!("found and not planted: {finding}")));
         if !self.books.balanced && self.books.faults.is_empty() {
             faults.push("the books do not balance: windlass audit".to_owned());
         }
@@ -115,6 +133,10 @@ impl fmt::Display for Summary {
         writeln!(f)?;
         self.effects_table().fmt(f)?;
         writeln!(f)?;
+        if !self.findings.types.is_empty() {
+            self.findings_table().fmt(f)?;
+            writeln!(f)?;
+        }
         let Notifications { sent, refused, in_doubt, .. } = self.notifications;
         writeln!(
             f,
@@ -164,6 +186,24 @@ impl Summary {
         table
     }
 
+    fn findings_table(&self) -> Table {
+        let mut table = Table::new(&["finding", "planted", "found", "invented", ""]);
+        for nth in 1..=3 {
+            table = table.right(nth);
+        }
+        for row in &self.findings.types {
+            let verdict = if row.planted == row.found && row.invented == 0 { "ok" } else { "DIFFERS" };
+            table.row([
+                row.kind.clone(),
+                row.planted.to_string(),
+                row.found.to_string(),
+                row.invented.to_string(),
+                verdict.to_owned(),
+            ]);
+        }
+        table
+    }
+
     fn effects_table(&self) -> Table {
         let mut table = Table::new(&["effect", "ours", "in doubt", "happened", "twice", ""]);
         for nth in 1..=4 {
@@ -205,6 +245,8 @@ mod tests {
         let well = Summary { books, effects: vec![row(1, 0, 1, 0)], ..Summary::default() };
         assert_eq!(well.faults(), Vec::<String>::new());
         assert_eq!(Summary { dead_jobs: 1, ..well.clone() }.faults().len(), 1);
+        let findings = Findings { missing: vec!["short".into()], ..Findings::default() };
+        assert_eq!(Summary { findings, ..well.clone() }.faults().len(), 1);
         let stuck = Orders { stuck: 1, ..Orders::default() };
         assert_eq!(Summary { orders: stuck, ..well }.faults().len(), 1);
     }

@@ -40,6 +40,10 @@ impl Demo {
     ) -> anyhow::Result<Summary> {
         anyhow::ensure!(self.count > 0, "--count is at least 1");
         anyhow::ensure!(
+            self.days.is_none(),
+            "--days needs bills with differences that nobody else must find: leave out --server"
+        );
+        anyhow::ensure!(
             self.speed.is_none(),
             "with --server the shop's time is the installation's: set WINDLASS_SPEED and WINDLASS_SPEED_SINCE for all of \
              its processes and for the demo"
@@ -58,7 +62,7 @@ impl Demo {
             Some(_) => None,
             None => {
                 let port = Some(self.sandbox_port);
-                let sandbox = self.start_sandbox(&config, clock.clone(), port, NO_ANSWER).await?;
+                let sandbox = self.start_sandbox(&config, clock.clone(), port, NO_ANSWER, Vec::new()).await?;
                 call_back_to(&sandbox, door);
                 Some(sandbox)
             }
@@ -78,7 +82,7 @@ impl Demo {
             );
         }
         let summary = tokio::select! {
-            summary = self.shop(&desks, input, &began, &clock) => summary?,
+            summary = self.shop(&desks, input, &began, &clock, None) => summary?,
             () = lifecycle.stop.cancelled() => {
                 anyhow::bail!("stopped before the end; start it again to go on: {}", config.data.display())
             }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use windlass_engine::{Clock, Timestamp};
 use windlass_jobs::effect::EffectKind;
 use windlass_jobs::orders::{OrderState, Tally};
-use windlass_sandbox::Truth;
+use windlass_sandbox::{PlantKind, Truth};
 
+use super::days::Days;
+use super::differences;
 use super::input::Input;
 use super::progress::{Bars, count};
 use super::standing::{Desks, Queues, Standing};
-use super::summary::{Books, EffectRow, Notifications, Orders, Rows, Summary};
+use super::summary::{Books, EffectRow, Findings, Notifications, Orders, Rows, Summary};
 
 /// How often the books are looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -27,7 +29,8 @@ pub struct Beginning {
 }
 
 /// Waits until every order has ended and nothing is owed any more, or until nothing has changed for `still_max` of
-/// the wall's time. True: it is over.
+/// the wall's time; of a demo of days also until its bills were read and what was planted in them was found. True: it is
+/// over.
 ///
 /// # Errors
 /// When one side has not answered for as long.
@@ -36,6 +39,7 @@ pub async fn until_over(
     began: &Beginning,
     clock: &Clock,
     still_max: Duration,
+    days: Option<&Days>,
     bars: &Bars,
 ) -> anyhow::Result<bool> {
     let mut still_since = clock.wall();
@@ -54,8 +58,17 @@ pub async fn until_over(
         let open = |standing: &Standing| all(&standing.tally).saturating_sub(count(&standing.tally, &ENDS));
         // What others had left open before the demo began is not waited for.
         let orders_over = open(&now) <= open(&began.standing);
-        if bars.all_sent() && orders_over && now.live() <= began.standing.live() && now.owed() == 0 {
+        let days_over = match days {
+            Some(days) => clock.now() >= days.over_at(),
+            None => true,
+        };
+        let quiet = now.live() <= began.standing.live() && now.owed() == 0;
+        if bars.all_sent() && orders_over && days_over && quiet && is_found(desks, days, &now, clock).await? {
             return Ok(true);
+        }
+        if !days_over {
+            // A night without orders is no standstill.
+            still_since = clock.wall();
         }
         let seen = (grown.tally.orders, grown.tally.refunds, grown.tally.notifications);
         if seen != before || !bars.all_sent() {
@@ -68,6 +81,13 @@ pub async fn until_over(
     }
 }
 
+/// Whether everything that was planted was found, or will not be any more.
+async fn is_found(desks: &Desks, days: Option<&Days>, now: &Standing, clock: &Clock) -> anyhow::Result<bool> {
+    let Some(days) = days else { return Ok(true) };
+    let findings = differences::compare(&now.truth.plants, &desks.findings().await?);
+    Ok(findings.found == findings.planted || clock.now() >= days.given_up_at())
+}
+
 /// The whole picture.
 ///
 /// # Errors
@@ -78,6 +98,7 @@ pub async fn summary(
     input: &Input,
     over: bool,
     refused_at_the_door: Vec<(String, String)>,
+    days: Option<&Days>,
     seconds: f64,
 ) -> anyhow::Result<Summary> {
     let Standing { tally, truth, .. } = desks.standing().await?.since(&began.standing);
@@ -87,6 +108,10 @@ pub async fn summary(
         *orders.reasons.entry(format!("not taken: {why}")).or_default() += 1;
     }
     let effects = effects(&tally, &truth);
+    let findings = match days {
+        Some(_) => differences::compare(&truth.plants, &desks.findings().await?),
+        None => Findings::default(),
+    };
     let mut faults = desks.unbalanced().await?;
     faults.extend(money_faults(&tally, &truth));
     if !over {
@@ -96,7 +121,7 @@ pub async fn summary(
         orders,
         notifications: notifications(&tally, &effects),
         effects,
-        findings: Default::default(),
+        findings,
         dead_jobs: queues.dead,
         rows: rows(input),
         books: Books { balanced: faults.is_empty(), faults },
@@ -167,11 +192,16 @@ fn rows(input: &Input) -> Rows {
 
 /// What came in and what went back, here and there.
 fn money_faults(tally: &Tally, truth: &Truth) -> Vec<String> {
+    let late = truth.plants.iter().filter(|plant| plant.kind == PlantKind::LatePay);
+    let late: Vec<i64> = late.filter_map(|plant| plant.amount_fen).collect();
     let money = [
-        ("came in", tally.paid_fen, truth.payments.paid_fen),
-        ("went back", tally.refunded_fen, truth.payments.refunded_fen),
+        ("came in", tally.paid_fen, truth.payments.paid_fen, late.as_slice()),
+        ("went back", tally.refunded_fen, truth.payments.refunded_fen, &[]),
     ];
-    let differing = money.into_iter().filter(|(_, ours, theirs)| ours != theirs);
+    let differing = money
+        .into_iter()
+        .filter(|(_, ours, theirs, late)| !differences::explained_by(*ours, *theirs, late))
+        .map(|(what, ours, theirs, _)| (what, ours, theirs));
     differing
         .map(|(what, ours, theirs)| format!("{ours} fen {what} in our books, {theirs} fen outside"))
         .collect()

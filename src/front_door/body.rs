@@ -102,6 +102,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Whether the field was named, `null` or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// The raw text of a field; `null` is as good as absent.
     pub fn raw(&mut self, name: &str) -> Option<&'a RawValue> {
         let at = self.0.iter().position(|(known, _)| known == name)?;

@@ -1,4 +1,4 @@
-//! The business through the door: callbacks come in; orders and effects are looked at.
+//! The business through the door: callbacks come in, orders are looked at.
 //!
 //! The door hands a callback over byte for byte and gives back what it is told: signatures, forms and what a
 //! callback means are the business's own.
@@ -8,22 +8,17 @@ use axum::body::Body;
 use axum::extract::State as Given;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 use windlass_jobs::answer::CallbackAnswer;
 use windlass_jobs::callback::CALLBACK_BODY_BYTES_MAX;
-use windlass_jobs::effect::{EFFECT_ROWS_MAX, EffectState, effects};
 use windlass_jobs::orders::{order_view, tally};
 use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
 use windlass_jobs::suppliers::receive_ylh_callback;
 
 use super::Door;
-use super::body::{Named, Params, read};
-use super::problem::{Fault, Kind, Problem};
-
-/// Rows on a page of effects when the caller does not say.
-const EFFECT_ROWS: u32 = 50;
+use super::body::{Named, read};
+use super::problem::{Kind, Problem};
 
 /// `POST /callbacks/ylh`
 pub async fn ylh(Given(door): Given<Door>, body: Body) -> Result<Response, Problem> {
@@ -82,43 +77,9 @@ pub async fn totals(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "business": business, "outbox": outbox })))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WhichEffects {
-    state: Option<String>,
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
-/// `GET /v1/effects`: what was done to the outside, the oldest first. `?state=in_doubt` is what people must see.
-pub async fn list_effects(
-    Given(door): Given<Door>,
-    Params(which): Params<WhichEffects>,
-) -> Result<Json<Value>, Problem> {
-    let mut faults = Vec::new();
-    let state = which.state.as_deref().and_then(|name| {
-        let state = EffectState::parse(name);
-        if state.is_none() {
-            faults.push(Fault::of("state", "must be one of intended, done, refused, in_doubt"));
-        }
-        state
-    });
-    let limit = which.limit.unwrap_or(EFFECT_ROWS);
-    if !(1..=EFFECT_ROWS_MAX).contains(&limit) {
-        faults.push(Fault::of("limit", format!("must be between 1 and {EFFECT_ROWS_MAX}")));
-    }
-    if !faults.is_empty() {
-        return Err(Problem::new(Kind::Invalid, "The list cannot be made so.").faults(faults));
-    }
-    let page = effects(&door.ledger, state, limit, which.cursor.as_deref()).await?;
-    let mut told = json!(page);
-    tell_times(&mut told);
-    Ok(Json(told))
-}
-
-/// Turns the ledger's microseconds into RFC 3339. What others wrote (`data`, `answer`, `payload`) stays as it is:
-/// their numbers are not ours.
-fn tell_times(told: &mut Value) {
+/// Turns the ledger's microseconds into RFC 3339. What others wrote (`data`, `answer`, `payload`, `evidence`) stays as
+/// it is: their numbers are not ours.
+pub fn tell_times(told: &mut Value) {
     match told {
         Value::Array(items) => items.iter_mut().for_each(tell_times),
         Value::Object(members) => {
@@ -127,7 +88,7 @@ fn tell_times(told: &mut Value) {
                     Some(micros) if name == "at" || name.ends_with("_at") => {
                         *member = json!(Timestamp::from_micros(micros).to_rfc3339());
                     }
-                    _ if matches!(name.as_str(), "data" | "answer" | "payload") => {}
+                    _ if matches!(name.as_str(), "data" | "answer" | "payload" | "evidence" | "report") => {}
                     _ => tell_times(member),
                 }
             }

@@ -89,10 +89,11 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     Ok(next.run(request).await)
 }
 
-fn needed(method: &Method, route: &str) -> Scope {
+/// The scope that an address needs.
+pub(super) fn needed(method: &Method, route: &str) -> Scope {
     match (method, route) {
         (&Method::GET | &Method::HEAD, _) => Scope::JobsRead,
-        (&Method::POST, "/v1/jobs" | "/v1/jobs/batch") => Scope::JobsWrite,
+        (&Method::POST, "/v1/jobs" | "/v1/jobs/batch" | "/v1/reconciliations") => Scope::JobsWrite,
         _ => Scope::Admin,
     }
 }
@@ -137,6 +138,8 @@ mod tests {
     fn what_is_not_named_needs_the_highest_scope() {
         assert_eq!(needed(&Method::GET, "/v1/orders/{no}"), Scope::JobsRead);
         assert_eq!(needed(&Method::POST, "/v1/jobs"), Scope::JobsWrite);
+        assert_eq!(needed(&Method::POST, "/v1/reconciliations"), Scope::JobsWrite);
+        assert_eq!(needed(&Method::POST, "/v1/findings/{id}/resolve"), Scope::Admin);
         assert_eq!(needed(&Method::POST, "/v1/jobs/{id}/cancel"), Scope::Admin);
         assert_eq!(needed(&Method::DELETE, "/v1/jobs/{id}"), Scope::Admin);
         assert_eq!(needed(&Method::PATCH, "/v1/anything/new"), Scope::Admin);

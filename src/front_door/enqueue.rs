@@ -56,8 +56,18 @@ pub async fn enqueue(
     body: Body,
 ) -> Result<Response, Problem> {
     let text = body::read_json(&headers, body, ENVELOPE_BYTES_MAX).await?;
-    let planned = plan::plan(&door, &caller, &headers, &text)?;
-    let accepted = accept(&door, vec![planned]).await.pop();
+    enqueue_text(&door, &caller, &headers, &text).await
+}
+
+/// As `POST /v1/jobs` with this body.
+pub async fn enqueue_text(
+    door: &FrontDoor,
+    caller: &Caller,
+    headers: &HeaderMap,
+    text: &[u8],
+) -> Result<Response, Problem> {
+    let planned = plan::plan(door, caller, headers, text)?;
+    let accepted = accept(door, vec![planned]).await.pop();
     Ok(accepted
         .unwrap_or_else(|| Err(Problem::internal(anyhow::anyhow!("a job got no answer"))))?
         .into_response())

@@ -175,7 +175,8 @@ pub async fn retry(Given(door): Given<Door>, caller: Caller, Id(id): Id) -> Resu
     }
 }
 
-fn anew(job: JobView) -> NewJob {
+/// The job as it was handed in.
+pub(super) fn anew(job: JobView) -> NewJob {
     NewJob {
         id: job.id,
         queue: job.queue,
@@ -238,7 +239,8 @@ async fn act(door: &FrontDoor, caller: &Caller, action: Action, id: JobId) -> Re
     }
 }
 
-fn action_name(action: Action) -> &'static str {
+/// As the audit log calls it.
+pub(super) fn action_name(action: Action) -> &'static str {
     match action {
         Action::Cancel => "job.cancel",
         Action::Retry => "job.retry",

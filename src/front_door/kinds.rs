@@ -53,6 +53,11 @@ impl Kinds {
         self.0.values().map(|kind| kind.queue)
     }
 
+    /// Every kind's name and the schema of its payload.
+    pub fn schemas(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.0.iter().map(|(name, kind)| (*name, &kind.schema))
+    }
+
     /// Known names that `name` may be a slip of, the nearest first.
     pub fn near(&self, name: &str) -> Vec<&'static str> {
         near(name, self.0.keys().copied())

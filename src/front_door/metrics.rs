@@ -13,6 +13,7 @@ use windlass_engine::store::QueueStats;
 use windlass_engine::{Clock, State, Store};
 use windlass_jobs::effect::effects_in_doubt;
 use windlass_jobs::findings::findings_open_by_type;
+use windlass_jobs::housekeeping::backups::newest_by_kind;
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::OutboxCounts;
 
@@ -65,6 +66,10 @@ pub async fn refresh(store: &dyn Store, ledger: &Ledger, clock: &Clock) {
         for (kind, open) in by_type {
             metrics::gauge!("windlass_findings_open", "type" => kind.as_str()).set(open as f64);
         }
+    }
+    for (kind, taken_at) in newest_by_kind(ledger).await.unwrap_or_default() {
+        metrics::gauge!("windlass_backup_last_success_timestamp_seconds", "kind" => kind)
+            .set(taken_at.secs() as f64);
     }
     if let Ok(OutboxCounts { waiting, handed_over, dead, refused }) = ledger.outbox_counts().await {
         let states =

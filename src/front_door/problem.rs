@@ -89,21 +89,34 @@ kinds! {
     NoSuchRoute NOT_FOUND "no-such-route" "There is nothing at this address"
     NoSuchJob NOT_FOUND "no-such-job" "There is no such job"
     NoSuchQueue NOT_FOUND "no-such-queue" "There is no such queue"
+    NoSuchSchedule NOT_FOUND "no-such-schedule" "There is no such schedule"
+    NoSuchEffect NOT_FOUND "no-such-effect" "There is no such effect"
+    NoSuchRefund NOT_FOUND "no-such-refund" "There is no such refund"
     NoSuchOrder NOT_FOUND "no-such-order" "There is no such order"
+    NoSuchFinding NOT_FOUND "no-such-finding" "There is no such finding"
+    NoSuchReconciliation NOT_FOUND "no-such-reconciliation" "There is no such reconciliation"
+    NoSuchProduct NOT_FOUND "no-such-product" "There is no such product"
+    NoSuchRun NOT_FOUND "no-such-sync-run" "There is no such synchronisation"
+    NoSuchWebhook NOT_FOUND "no-such-webhook" "There is no such endpoint of webhooks"
     WrongMethod METHOD_NOT_ALLOWED "wrong-method" "This address does not take this method"
     SlowBody REQUEST_TIMEOUT "slow-body" "The body did not arrive in time"
     OtherBody CONFLICT "other-body" "The id or key belongs to another request"
     NotApplicable CONFLICT "not-applicable" "The job is in a state to which this does not apply"
+    NotNow CONFLICT "not-now" "This cannot be done to it as it is"
+    NotOpen CONFLICT "not-open" "It is not open to this decision"
     NotHandedOver CONFLICT "not-handed-over" "The job is still on its way to its queue"
+    FindingSettled CONFLICT "finding-settled" "The finding is settled already"
     TooLarge PAYLOAD_TOO_LARGE "too-large" "The body is too large"
     NotJson UNSUPPORTED_MEDIA_TYPE "not-json" "The body must be sent as JSON"
     Invalid UNPROCESSABLE_ENTITY "invalid-request" "The request does not hold together"
     UnknownKind UNPROCESSABLE_ENTITY "unknown-kind" "There is no such kind of job"
     UnknownQueue UNPROCESSABLE_ENTITY "unknown-queue" "There is no such queue"
     InvalidPayload UNPROCESSABLE_ENTITY "invalid-payload" "The payload does not fit the kind's schema"
+    TooFast TOO_MANY_REQUESTS "too-many-requests" "The key is used too often"
     Full TOO_MANY_REQUESTS "backlog-full" "The queue's backlog is full"
     CarrierAway SERVICE_UNAVAILABLE "carrier-away" "The queue cannot be reached"
     LedgerAway SERVICE_UNAVAILABLE "ledger-away" "The ledger cannot be reached"
+    SchedulesUnknown SERVICE_UNAVAILABLE "schedules-unknown" "This front door does not know the schedules"
     TookTooLong SERVICE_UNAVAILABLE "took-too-long" "The request took too long"
     Internal INTERNAL_SERVER_ERROR "internal" "Something went wrong on our side"
 }
@@ -113,7 +126,7 @@ impl Problem {
         let retry_after_s = match kind {
             Kind::Full => Some(FULL_RETRY_AFTER_S),
             Kind::CarrierAway | Kind::LedgerAway | Kind::TookTooLong => Some(AWAY_RETRY_AFTER_S),
-            Kind::NotHandedOver => Some(1),
+            Kind::NotHandedOver | Kind::TooFast => Some(1),
             _ => None,
         };
         Self(Box::new(Told {

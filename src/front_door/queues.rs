@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Counts, QueueAudit, QueueStats, WorkerBeat};
+use windlass_jobs::orders::invariants;
 
 use super::body::{Fields, Named, must_be_json, read};
 use super::caller::Caller;
@@ -17,7 +18,7 @@ use super::{Door, FrontDoor};
 
 /// A worker that has not beaten for so long, in wall time, is held to be dead.
 pub const WORKER_BEAT_AGE_MAX: Duration = Duration::from_secs(30);
-const PAUSE_BODY_BYTES_MAX: usize = 16 * 1024;
+pub(super) const PAUSE_BODY_BYTES_MAX: usize = 16 * 1024;
 const PAUSE_TEXT_CHARS_MAX: usize = 200;
 
 /// `GET /v1/queues`
@@ -87,11 +88,14 @@ pub async fn stats(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     })))
 }
 
-/// `GET /v1/audit`: whether the books balance, as kept and as counted anew.
+/// `GET /v1/audit`: whether the books balance, as kept and as counted anew, and whether those of the business hold
+/// what must never be.
 pub async fn audit(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
     let queues = door.store.audit().await?;
+    let violations = invariants(&door.ledger).await?;
     let told: Vec<_> = queues.iter().map(audited).collect();
-    Ok(Json(json!({ "balanced": queues.iter().all(QueueAudit::balanced), "queues": told })))
+    let balanced = violations.is_empty() && queues.iter().all(QueueAudit::balanced);
+    Ok(Json(json!({ "balanced": balanced, "queues": told, "violations": violations })))
 }
 
 fn audited(queue: &QueueAudit) -> Value {
@@ -128,7 +132,7 @@ async fn all(door: &FrontDoor) -> Result<Vec<QueueStats>, Problem> {
     Ok(queues)
 }
 
-async fn known(door: &FrontDoor, name: &str) -> Result<QueueStats, Problem> {
+pub(super) async fn known(door: &FrontDoor, name: &str) -> Result<QueueStats, Problem> {
     all(door).await?.into_iter().find(|queue| queue.queue == name).ok_or_else(|| {
         let shown: String = name.chars().take(100).collect();
         Problem::new(Kind::NoSuchQueue, format!("No queue is called {shown:?}; GET /v1/queues lists them."))
@@ -145,7 +149,7 @@ fn unmet(name: &str) -> QueueStats {
     }
 }
 
-fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
+pub(super) fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
     let paused = queue
         .gate
         .paused
@@ -165,7 +169,8 @@ fn told(door: &FrontDoor, queue: &QueueStats) -> Value {
     })
 }
 
-fn asked_pause(
+/// Who pauses something and why, as the body says.
+pub(super) fn asked_pause(
     door: &FrontDoor,
     caller: &Caller,
     headers: &HeaderMap,

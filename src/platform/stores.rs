@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use windlass_engine::gate::{BreakerRules, GateRules};
+use windlass_engine::gate::{BreakerRules, GateRules, Rate};
 use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::spread::SpreadStore;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -13,7 +13,7 @@ use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outside::Secret;
 use windlass_jobs::{JOBS, Shop};
 
-use crate::config::{Config, StoreUrl, WrongSetUp};
+use crate::config::{Config, Outside, StoreUrl, WrongSetUp};
 
 pub struct Stores {
     pub clock: Clock,
@@ -22,9 +22,26 @@ pub struct Stores {
 }
 
 /// The queue of jobs that talk to nobody outside.
-const INSIDE: [&str; 2] = ["orders", "diagnostics"];
+const INSIDE: [&str; 3] = ["orders", "housekeeping", "diagnostics"];
+/// The queue of many other sides, each with a breaker of its own: one that is down does not close it.
+const MANY_PARTIES: &str = "webhook";
 /// Closes a queue when the other side is down: twenty outages in a row, two seconds at first, a minute at most.
 const BREAKER: BreakerRules = BreakerRules { failures: 20, cool_ms: 2_000, cool_max_ms: 60_000 };
+/// How fast a queue to a real system outside begins; a sandbox bears everything.
+#[derive(Clone, Copy)]
+struct Pace {
+    per_s: u32,
+    burst: u32,
+    at_once: Option<u32>,
+}
+/// What a supplier bears is printed nowhere (facts: haier.md 10.6), so it begins modestly.
+const HAIER_PACE: Pace = Pace { per_s: 20, burst: 20, at_once: Some(8) };
+const YLH_PACE: Pace = Pace { per_s: 10, burst: 10, at_once: Some(4) };
+/// Mail providers take a few messages a second from one account and then refuse for minutes: assumed, as each has its
+/// own bound.
+const MAIL_PACE: Pace = Pace { per_s: 5, burst: 20, at_once: None };
+/// Of the mini-program's interface as a whole, far below its quota of a minute (facts: wechat-mini-program.md 2).
+const MINI_PROGRAM_PACE: Pace = Pace { per_s: 50, burst: 100, at_once: None };
 /// Jobs of one queue that may wait.
 pub const BACKLOG_MAX: u64 = 1_000_000;
 
@@ -45,7 +62,7 @@ impl Stores {
         let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
         carrier.claim(&ledger).await?;
         let store = carrier.store;
-        guard(store.as_ref(), &JobTable::new(JOBS)).await?;
+        guard(store.as_ref(), &JobTable::new(JOBS), &config.outside).await?;
         Ok(Self { clock: clock.clone(), store, ledger })
     }
 }
@@ -110,25 +127,41 @@ fn fitting(error: StoreError) -> anyhow::Error {
     }
 }
 
-async fn guard(store: &dyn Store, table: &JobTable<Shop>) -> anyhow::Result<()> {
+async fn guard(store: &dyn Store, table: &JobTable<Shop>, outside: &Outside) -> anyhow::Result<()> {
     let known = store.stats().await?;
     for queue in table.queues() {
         if known.iter().any(|known| known.queue == queue && known.gate.rules != GateRules::default()) {
             continue;
         }
-        let breaker = (!INSIDE.contains(&queue)).then_some(BREAKER);
-        store
-            .set_gate(queue, GateRules { breaker, backlog_max: Some(BACKLOG_MAX), ..GateRules::default() })
-            .await?;
+        store.set_gate(queue, first_rules(queue, outside)).await?;
     }
     Ok(())
 }
 
+/// What a queue is held back by until an operator says otherwise.
+fn first_rules(queue: &str, outside: &Outside) -> GateRules {
+    let pace = match queue {
+        "haier" => outside.haier.is_some().then_some(HAIER_PACE),
+        "ylh" => outside.ylh.is_some().then_some(YLH_PACE),
+        "mail" => outside.mail.is_some().then_some(MAIL_PACE),
+        "wechat_mini" => outside.mini_program.is_some().then_some(MINI_PROGRAM_PACE),
+        _ => None,
+    };
+    GateRules {
+        rate: pace.map(|Pace { per_s, burst, .. }| Rate { jobs: per_s, per_ms: 1_000, burst }),
+        concurrency_max: pace.and_then(|pace| pace.at_once),
+        breaker: (!INSIDE.contains(&queue) && queue != MANY_PARTIES).then_some(BREAKER),
+        backlog_max: Some(BACKLOG_MAX),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use windlass_engine::gate::Rate;
+    use windlass_jobs::notifications::mail::MailSettings;
+    use windlass_jobs::suppliers::ylh::{CallbackKeys, YlhSettings};
 
     use super::*;
+    use crate::config::{MailAccount, YlhAccount};
 
     #[tokio::test]
     async fn queues_to_the_outside_get_a_breaker_and_what_an_operator_set_stays() {
@@ -137,7 +170,12 @@ mod tests {
         let by_hand =
             GateRules { rate: Some(Rate { jobs: 5, per_ms: 1_000, burst: 1 }), ..GateRules::default() };
         store.set_gate("haier", by_hand.clone()).await.unwrap();
-        guard(&store, &JobTable::new(JOBS)).await.unwrap();
+        let callbacks = CallbackKeys { app_key: String::new(), secrets: Vec::new() };
+        let ylh = YlhAccount { settings: YlhSettings::default(), callbacks };
+        let mail = MailAccount { settings: MailSettings::default(), from: "shop@shop.example".to_owned() };
+        let outside =
+            Outside { haier: None, ylh: Some(ylh), wechat_pay: None, mini_program: None, mail: Some(mail) };
+        guard(&store, &JobTable::new(JOBS), &outside).await.unwrap();
 
         let stats = store.stats().await.unwrap();
         let rules = |queue: &str| {
@@ -145,6 +183,11 @@ mod tests {
         };
         assert_eq!(rules("haier"), by_hand);
         assert_eq!((rules("ylh").breaker, rules("ylh").backlog_max), (Some(BREAKER), Some(BACKLOG_MAX)));
+        let pace = |queue| (rules(queue).rate.map(|rate| rate.jobs), rules(queue).concurrency_max);
+        assert_eq!(pace("ylh"), (Some(10), Some(4)), "a real supplier is not stormed");
+        assert_eq!(pace("mail"), (Some(5), None), "nor a mail provider");
+        assert_eq!(pace("wechat_mini"), (None, None), "the sandbox bears everything");
+        assert_eq!(rules("webhook").breaker, None, "one endpoint does not close it for the others");
         assert_eq!((rules("orders").breaker, rules("orders").backlog_max), (None, Some(BACKLOG_MAX)));
     }
 }

@@ -53,13 +53,23 @@ pub const METRICS: &[Metric] = &[
     ),
     counter(
         "windlass_schedule_fired_total",
-        "Instants by outcome: fired, already, overlapped, missed, refused",
+        "Instants by outcome: fired, already, overlapped, missed, paused, refused",
     ),
+    gauge(
+        "windlass_schedule_last_success_timestamp_seconds",
+        "When a job of the schedule last completed in this process, since 1970-01-01 UTC",
+    ),
+    // Housekeeping.
+    counter("windlass_rows_pruned_total", "Rows of the ledger that retention removed, by table"),
+    gauge("windlass_backup_last_success_timestamp_seconds", "When the newest good backup was taken, by kind"),
     // The business.
     counter("windlass_effects_total", "Effects on the outside, by outcome"),
     gauge("windlass_effects_in_doubt", "Effects of which nobody knows whether they happened"),
     gauge("windlass_findings_open", "Cases that wait for a person, by type"),
     counter("windlass_findings_raised_total", "Cases that were raised, by type"),
+    counter("windlass_reconciliations_total", "Days whose bills were compared, by how that ended"),
+    counter("windlass_reconciled_rows_total", "Rows of trade bills that were compared"),
+    counter("windlass_heals_total", "Findings that were asked for afresh, by what became of them"),
     counter("windlass_order_moves_total", "Orders that moved to a state"),
     counter("windlass_payments_disputed_total", "Payments whose amount is not the order's"),
     counter("windlass_refunds_need_person_total", "Refunds that only a person can go on with"),
@@ -67,14 +77,39 @@ pub const METRICS: &[Metric] = &[
         "windlass_refunds_not_enough_total",
         "Refunds that wait because the merchant's balance is too low",
     ),
+    counter("windlass_bills_total", "Answers to a question for a day's bill, by what became of it"),
+    counter("windlass_bill_bad_rows_total", "Lines of bills that cannot be read"),
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
+    counter(
+        "windlass_sync_codes_total",
+        "Product codes that a synchronisation asked for, by kind and result: known, unknown, changed",
+    ),
+    counter(
+        "windlass_sync_chunks_failed_total",
+        "Calls of a synchronisation that were given up, by kind and fault",
+    ),
+    counter("windlass_sync_rows_unreadable_total", "Rows of the supplier's answers that could not be read"),
+    counter("windlass_price_mismatches_total", "Invoice prices that list price and rebates do not make"),
+    gauge(
+        "windlass_supplier_balance_fen",
+        "What is left on a payer account, in fen (1/100 yuan), by sale group and account",
+    ),
     counter("windlass_notifications_total", "Messages to customers, by what became of them"),
+    counter("windlass_webhook_tries_total", "Tries of webhooks: delivered, not_taken, failed, gone"),
+    counter(
+        "windlass_webhook_endpoints_disabled_total",
+        "Webhook endpoints that were disabled by themselves",
+    ),
     histogram("windlass_ledger_group_writes", "Writes that one commit of the ledger carried"),
     gauge("windlass_outbox_jobs", "Jobs in the ledger's outbox, by state"),
     counter("windlass_outbox_handed_over_total", "Jobs that the ledger gave to the carrier"),
     counter("windlass_outbox_lost_total", "Jobs that the carrier lost and the ledger gave again"),
     counter("windlass_outbox_refused_total", "Jobs that the carrier did not take"),
     // The outside.
+    gauge(
+        "windlass_token_life_left_seconds",
+        "How long the access token of a system is good for, in the shop's time, when it was last looked at",
+    ),
     histogram("windlass_outside_request_seconds", "Calls to systems outside"),
     counter("windlass_outside_misconfigured_total", "Calls that failed for our own credentials or settings"),
     counter(

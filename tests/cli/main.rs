@@ -8,7 +8,9 @@ mod process;
 
 mod bench;
 mod data_folders;
+mod house;
 mod json;
+mod notifications;
 mod order_files;
 mod refused_jobs;
 mod set_up;

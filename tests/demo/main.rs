@@ -6,6 +6,7 @@
 #[path = "../support/process.rs"]
 mod process;
 
+mod days;
 mod killed;
 mod summary;
 mod to_the_end;

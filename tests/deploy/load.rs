@@ -1,4 +1,6 @@
 //! A shop that hands in jobs at a steady rate, as long as it has callers that do not wait, and keeps what it was told.
+//! A call that got no answer is made again under its Idempotency-Key, as a shop's would be: a balancer cannot repeat
+//! a POST by itself, and a front door that closes resets what it has not looked at yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +18,8 @@ const RATE: u32 = 200;
 const CALLERS: usize = 16;
 /// Longer than any bound of the front door and the balancer.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Calls for one job.
+const TRIES_MAX: u32 = 3;
 pub const TAG: &str = "load:1";
 
 pub struct Load {
@@ -26,8 +30,10 @@ pub struct Load {
 #[derive(Debug, Default)]
 pub struct Told {
     pub ids: Vec<String>,
-    /// What came back that was no 202.
+    /// What came back that was no 202, at the last try.
     pub failed: Vec<String>,
+    /// Calls that were made again.
+    pub repeated: u32,
     pub latencies: Vec<Duration>,
     pub took: Duration,
 }
@@ -58,29 +64,28 @@ async fn send(url: String, stop: Arc<AtomicBool>) -> Told {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let (mut sent, mut told, began) = (JoinSet::new(), Told::default(), Instant::now());
     let callers = Arc::new(Semaphore::new(CALLERS));
+    let mut nth = 0;
     let mut beat = tokio::time::interval(Duration::from_secs(1) / RATE);
     while !stop.load(Ordering::Relaxed) {
         beat.tick().await;
         let caller = callers.clone().acquire_owned().await.unwrap();
         let call = client.post(&url).json(&json!({"kind": "noop", "payload": {}, "tags": [TAG]}));
+        nth += 1;
+        let call = call.header("Idempotency-Key", format!("load-{nth}"));
         sent.spawn(async move {
             let (_caller, began) = (caller, Instant::now());
-            let answer = async {
-                let answer = call.send().await.map_err(|e| format!("{e:?}"))?;
-                let (status, text) =
-                    (answer.status().as_u16(), answer.text().await.map_err(|e| format!("{e:?}"))?);
-                let told: Option<Value> = serde_json::from_str(&text).ok();
-                match told.as_ref().and_then(|told| told["id"].as_str()) {
-                    Some(id) if status == 202 => Ok(id.to_owned()),
-                    _ => Err(format!("{status}: {text}")),
-                }
-            };
-            (answer.await, began.elapsed())
+            let (mut tries, mut answer) = (0, Err(String::new()));
+            while answer.is_err() && tries < TRIES_MAX {
+                tries += 1;
+                answer = enqueue(call.try_clone().unwrap()).await;
+            }
+            (answer, tries - 1, began.elapsed())
         });
     }
     while let Some(answer) = sent.join_next().await {
-        let (answer, latency) = answer.unwrap();
+        let (answer, repeated, latency) = answer.unwrap();
         told.latencies.push(latency);
+        told.repeated += repeated;
         match answer {
             Ok(id) => told.ids.push(id),
             Err(why) => told.failed.push(why),
@@ -89,6 +94,17 @@ async fn send(url: String, stop: Arc<AtomicBool>) -> Told {
     told.latencies.sort();
     told.took = began.elapsed();
     told
+}
+
+/// The id of the job that was taken.
+async fn enqueue(call: reqwest::RequestBuilder) -> Result<String, String> {
+    let answer = call.send().await.map_err(|e| format!("{e:?}"))?;
+    let (status, text) = (answer.status().as_u16(), answer.text().await.map_err(|e| format!("{e:?}"))?);
+    let told: Option<Value> = serde_json::from_str(&text).ok();
+    match told.as_ref().and_then(|told| told["id"].as_str()) {
+        Some(id) if status == 202 => Ok(id.to_owned()),
+        _ => Err(format!("{status}: {text}")),
+    }
 }
 
 impl Told {

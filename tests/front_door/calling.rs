@@ -3,7 +3,6 @@
 use insta::assert_json_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use windlass_engine::context::AttemptFacts;
 use windlass_engine::{Job, JobContext, NewJob};
 use windlass_jobs::callback::{CALLBACK_BODY_BYTES_MAX, CallbackVerdict, NewCallback, callback};
@@ -82,7 +81,7 @@ async fn an_order_is_told_with_its_story() {
         created_at: NOON,
         deadline_at: None,
     };
-    let context = JobContext::new(facts, new.envelope, door.clock.clone(), CancellationToken::new());
+    let context = JobContext::new(facts, new.envelope, door.clock.clone());
     job.run(&door.shop, &context).await.map_err(|e| e.cause().to_string()).unwrap();
     let told = door.get("/v1/orders/SO-1001").await.json();
     assert_json_snapshot!("an_order", normal(told));
@@ -110,4 +109,49 @@ async fn effects_in_doubt_are_listed_for_people() {
         assert_eq!(door.get(&format!("/v1/effects?{query}")).await.problem(), "invalid-request");
     }
     assert!(door.get("/metrics").await.text.contains("windlass_effects_in_doubt"));
+}
+
+#[tokio::test]
+async fn an_effect_in_doubt_is_settled_by_whoever_found_out_and_only_once() {
+    let door = TestDoor::open().await;
+    let lost = || async { Err::<(), _>(OutsideError::new(System::Mail, "send", Fault::InDoubt, "it broke")) };
+    for of in ["1001-paid", "1001/2"] {
+        let effect = Effect { kind: EffectKind::MailSend, of, about: "1001" };
+        perform(&door.ledger, effect, || async { Ok(Asked::CannotTell) }, lost).await.unwrap();
+    }
+    let settle = async |key: &str, body: serde_json::Value| {
+        door.post(&format!("/v1/effects/{key}/settle"), &body).await
+    };
+    let done = json!({"outcome": "done", "reason": "the customer has it"});
+    let settled = settle("mail.send:1001-paid", done.clone()).await;
+    assert_eq!((settled.status, &settled.json()["outcome"]), (200, &json!("done")));
+    assert_eq!(settle("mail.send:1001-paid", done.clone()).await.problem(), "not-open");
+    assert_eq!(settle("mail.send:9999", done.clone()).await.problem(), "no-such-effect");
+    let anew = json!({"outcome": "never_happened", "reason": "the server has no trace of it"});
+    assert_eq!(settle("mail.send:1001%2F2", anew).await.status, 200);
+    assert_eq!(door.get("/v1/effects?state=in_doubt").await.json()["effects"], json!([]));
+    for (body, pointer) in [
+        (json!({"outcome": "perhaps", "reason": "x"}), "/outcome"),
+        (json!({"outcome": "done"}), "/reason"),
+        (json!({"outcome": "done", "reason": " "}), "/reason"),
+        (json!({"outcome": "done", "reason": "x", "who": "me"}), "/who"),
+    ] {
+        let refused = settle("mail.send:1001-paid", body).await.json();
+        assert_eq!(refused["errors"][0]["pointer"], json!(pointer), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn decisions_about_what_is_not_open_are_refused_in_words() {
+    let door = TestDoor::open().await;
+    assert_eq!(door.get("/v1/refunds?state=needs_person").await.json()["refunds"], json!([]));
+    for query in ["state=lost", "limit=501", "cursor=nonsense"] {
+        assert_eq!(door.get(&format!("/v1/refunds?{query}")).await.problem(), "invalid-request");
+    }
+    let reason = json!({"reason": "x"});
+    assert_eq!(door.post("/v1/refunds/SO-1-R1/replace", &reason).await.problem(), "no-such-refund");
+    let accept = json!({"decision": "accept", "reason": "x"});
+    assert_eq!(door.post("/v1/payments/SO-1001/settle", &accept).await.problem(), "no-such-order");
+    let again = json!({"outcome": "again", "reason": "x"});
+    assert_eq!(door.post("/v1/orders/SO-1001/upload/settle", &again).await.problem(), "no-such-order");
 }

@@ -7,7 +7,13 @@ mod support;
 
 mod accepting;
 mod batches;
+mod bills;
 mod calling;
+mod catalogue;
+mod comparing;
 mod looking;
+mod many;
 mod operating;
 mod refusing;
+mod schedules;
+mod webhooks;

@@ -9,7 +9,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use windlass::front_door::{Access, FrontDoor, Kinds, Limits, serve};
+use windlass::front_door::events::watchers;
+use windlass::front_door::{Access, FrontDoor, Kinds, Limits, Rate, serve};
+use windlass_engine::schedule::Schedules;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, Delivery, End, Settled, Settlement};
 use windlass_engine::{Clock, JobTable, Store, Timestamp};
@@ -52,8 +54,32 @@ impl TestDoor {
         Self::open_bounded(limits, None).await
     }
 
+    /// With the schedules of one file.
+    pub async fn open_scheduled(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("test.toml"), text).unwrap();
+        let table = JobTable::new(TOYS);
+        let schedules = Schedules::load(folder.path(), &|kind, payload| table.lane(kind, payload)).unwrap();
+        Self::open_all(Limits::default(), None, schedules, None).await
+    }
+
     /// With a carrier whose disk is full at so many bytes.
     pub async fn open_bounded(limits: Limits, carrier_bytes_max: Option<u64>) -> Self {
+        Self::open_all(limits, carrier_bytes_max, Schedules::default(), None).await
+    }
+
+    /// Each key may call so often in a second.
+    pub async fn open_limited(per_second: u32) -> Self {
+        let rate = Some(Rate::new(per_second));
+        Self::open_all(Limits::default(), None, Schedules::default(), rate).await
+    }
+
+    async fn open_all(
+        limits: Limits,
+        carrier_bytes_max: Option<u64>,
+        schedules: Schedules,
+        rate: Option<Rate>,
+    ) -> Self {
         recorder();
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::by_hand(NOON);
@@ -68,9 +94,12 @@ impl TestDoor {
             ledger: ledger.clone(),
             shop: shop.clone(),
             kinds: Kinds::of(&JobTable::new(TOYS)).unwrap(),
+            schedules: Ok(Arc::new(schedules)),
             queues: BTreeSet::from(["attic".to_owned()]),
             clock: clock.clone(),
             limits,
+            rate,
+            watchers: watchers(),
             metrics: Arc::new(|| recorder().render()),
             access: Access::Open,
             tells_metrics: true,

@@ -7,6 +7,8 @@ use windlass_engine::Clock;
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
 use windlass_jobs::notifications::mail::{MailSettings, Mailer};
+use windlass_jobs::notifications::webhooks::PostSettings;
+use windlass_jobs::notifications::{Notifier, Templates};
 use windlass_jobs::outside::{Http, HttpSettings, Secret};
 use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
 use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
@@ -41,6 +43,13 @@ pub fn shop(ledger: &Ledger, clock: &Clock) -> Shop {
         wechat_pay: WechatPay::new(http.clone(), pay).unwrap(),
         mini_program: MiniProgram::new(http, tokens, mini_program),
         mailer: Mailer::new(MailSettings::default(), clock.clone()),
+        notifier: Notifier::new(
+            Templates::load(None).unwrap(),
+            &Secret::new("a key for tests"),
+            PostSettings { private_addresses: true, ..PostSettings::default() },
+            clock.clone(),
+        )
+        .unwrap(),
         settings: Settings::default(),
         clock: clock.clone(),
         ledger: ledger.clone(),

@@ -48,6 +48,7 @@ mod tests {
     fn every_minute(catch_up: CatchUp) -> Entry {
         Entry {
             name: "sweep".to_owned(),
+            description: String::new(),
             rhythm: Rhythm::every(Duration::from_secs(60)).unwrap(),
             job: "sweep_orders".to_owned(),
             payload: serde_json::value::to_raw_value(&serde_json::json!({})).unwrap(),
@@ -57,6 +58,7 @@ mod tests {
             overlap: Overlap::Allow,
             catch_up,
             jitter: Duration::from_secs(50),
+            expires: None,
             enabled: true,
             tags: Vec::new(),
         }

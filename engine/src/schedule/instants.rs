@@ -46,6 +46,8 @@ pub enum BadRhythm {
     Syntax(String),
     #[error("never fires: no date fits it")]
     Never,
+    #[error("no time zone {0:?}: IANA names it, such as \"Asia/Shanghai\"")]
+    Zone(String),
     #[error("`every` is at least a second and at most {} days", EVERY_MAX.as_secs() / 86_400)]
     Every,
 }
@@ -69,6 +71,35 @@ impl Rhythm {
             return Err(BadRhythm::Never);
         }
         Ok(Self::Cron { cron: Box::new(cron), zone })
+    }
+
+    /// As [`Rhythm::cron`], in the zone that IANA calls so.
+    pub fn cron_in(text: &str, zone: &str) -> Result<Self, BadRhythm> {
+        Self::cron(text, zone.parse().map_err(|_| BadRhythm::Zone(zone.to_owned()))?)
+    }
+
+    /// The zone whose clock it reads; None: it reads none.
+    pub fn zone(&self) -> Option<&'static str> {
+        match self {
+            Self::Cron { zone, .. } => Some(zone.name()),
+            Self::Every(_) => None,
+        }
+    }
+
+    /// The cron as it was written, or the length of an `every`.
+    pub fn source(&self) -> String {
+        match self {
+            Self::Cron { cron, .. } => cron.source().to_owned(),
+            Self::Every(length) => written(*length),
+        }
+    }
+
+    /// The instant on the clock of its zone, RFC 3339 with the offset; in UTC where it has none.
+    pub fn local(&self, at: Timestamp) -> String {
+        match self {
+            Self::Cron { zone, .. } => at.to_datetime().with_timezone(zone).to_rfc3339(),
+            Self::Every(_) => at.to_datetime().to_rfc3339(),
+        }
     }
 
     /// From one second to [`EVERY_MAX`].

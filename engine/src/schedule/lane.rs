@@ -34,7 +34,7 @@ impl<C> JobTable<C> {
 }
 
 /// The candidate that differs from `word` in the fewest letters, if it is near enough to be a slip.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
         .min()

@@ -35,7 +35,7 @@ pub fn length_of(text: &str) -> Result<Duration, BadLength> {
 }
 
 /// The length as [`length_of`] reads it.
-pub(super) fn written(length: Duration) -> String {
+pub fn written(length: Duration) -> String {
     let mut rest_s = length.as_secs();
     let mut text = String::new();
     for (unit_s, unit) in [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')] {

@@ -12,13 +12,14 @@ use toml::de::{DeTable, DeValue};
 use super::instants::{BadRhythm, Rhythm};
 use super::lane::{Lane, Misfit, nearest};
 use super::length::{length_of, written};
+use super::payload::json_of;
 use super::problem::{Problem, Source};
 use super::{CATCH_UP_MAX_DEFAULT, CATCH_UP_MAX_MAX, CatchUp, Entry, Overlap};
 use crate::clock::Timestamp;
 use crate::job::Priority;
 
 /// Every key of an entry.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "cron",
     "every",
     "timezone",
@@ -30,6 +31,7 @@ const KEYS: [&str; 14] = [
     "catch_up",
     "catch_up_max",
     "jitter",
+    "expires",
     "enabled",
     "tags",
     "description",
@@ -81,10 +83,13 @@ impl<'a> Reader<'a> {
         );
         let catch_up = self.catch_up(overlap.unwrap_or_default());
         let jitter = self.jitter(rhythm.as_ref());
+        let expires = self.expires(rhythm.as_ref(), jitter);
+        let description = self.text("description").unwrap_or_default().to_owned();
         let (enabled, tags) = (self.flag("enabled").unwrap_or(true), self.tags());
         let (job, lane) = lane?;
         Some(Entry {
             name: self.name.to_owned(),
+            description,
             rhythm: rhythm?,
             job,
             payload: payload?,
@@ -94,6 +99,7 @@ impl<'a> Reader<'a> {
             overlap: overlap.unwrap_or_default(),
             catch_up,
             jitter,
+            expires,
             enabled,
             tags,
         })
@@ -118,8 +124,6 @@ impl<'a> Reader<'a> {
             );
             self.problem(key.span(), format!("unknown key `{}`: {hint}", key.get_ref()));
         }
-        // For people only; read so that a number is refused.
-        self.text("description");
     }
 
     fn rhythm(&mut self) -> Option<Rhythm> {
@@ -276,6 +280,32 @@ impl<'a> Reader<'a> {
         jitter
     }
 
+    fn expires(&mut self, rhythm: Option<&Rhythm>, jitter: Duration) -> Option<Duration> {
+        let (text, span) = self.spanned_text("expires")?;
+        let expires = match length_of(text) {
+            Ok(expires) => expires,
+            Err(e) => {
+                self.problem(span, format!("`expires`: {e}"));
+                return None;
+            }
+        };
+        if let Some(shortest) = rhythm.and_then(shortest_step).filter(|shortest| expires >= *shortest) {
+            let (expires, shortest) = (written(expires), written(shortest));
+            let what = format!(
+                "a job that expires after {expires} may meet the next one, which comes {shortest} after it: make it \
+                 shorter"
+            );
+            self.problem(span, what);
+        } else if expires <= jitter {
+            let (expires, jitter) = (written(expires), written(jitter));
+            self.problem(
+                span,
+                format!("a job that is due up to {jitter} late must not expire after {expires}"),
+            );
+        }
+        Some(expires)
+    }
+
     fn tags(&mut self) -> Vec<String> {
         let Some(value) = self.table.get("tags") else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
@@ -346,31 +376,4 @@ fn shortest_step(rhythm: &Rhythm) -> Option<Duration> {
     let instants =
         rhythm.between(NEW_YEAR_2027, NEW_YEAR_2027 + Duration::from_secs(5 * 366 * 86_400), STEPS_LOOKED_AT);
     instants.windows(2).map(|pair| pair[1].since(pair[0])).min()
-}
-
-/// The TOML value as JSON; a date or time becomes its text. An error is the place and what is wrong there.
-fn json_of(value: &Spanned<DeValue<'_>>) -> Result<serde_json::Value, (Range<usize>, String)> {
-    let bad = |what: &str| (value.span(), what.to_owned());
-    Ok(match value.get_ref() {
-        DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(n) => {
-            i64::from_str_radix(n.as_str(), n.radix()).map_err(|_| bad("the number is too large"))?.into()
-        }
-        DeValue::Float(n) => n
-            .as_str()
-            .parse()
-            .ok()
-            .and_then(serde_json::Number::from_f64)
-            .map(serde_json::Value::Number)
-            .ok_or_else(|| bad("JSON has no such number"))?,
-        DeValue::Boolean(flag) => (*flag).into(),
-        DeValue::Datetime(at) => at.to_string().into(),
-        DeValue::Array(items) => items.iter().map(json_of).collect::<Result<Vec<_>, _>>()?.into(),
-        DeValue::Table(table) => serde_json::Value::Object(
-            table
-                .iter()
-                .map(|(key, value)| Ok((key.get_ref().clone().into_owned(), json_of(value)?)))
-                .collect::<Result<_, _>>()?,
-        ),
-    })
 }

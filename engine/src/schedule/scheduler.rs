@@ -14,8 +14,9 @@ use tracing::{debug, error, info, warn};
 
 use super::due::{Due, due};
 use super::overlap::Earlier;
-use super::{Accept, Entry, Overlap, Schedules};
+use super::{Accept, Entry, Overlap, Schedules, paused_since};
 use crate::clock::{Clock, Timestamp};
+use crate::envelope::NewJob;
 use crate::pulse::Pulse;
 use crate::retry::Backoff;
 use crate::store::{Enqueued, Store, StoreError};
@@ -176,6 +177,9 @@ impl Turn {
             self.waiting = None;
             return Ok(());
         };
+        if paused_since(store, &self.entry.name).await?.is_some() {
+            return self.pass_over(store, &mut cursor, &due).await;
+        }
         if let Some(waiting) = self.waiting.filter(|waiting| due.fire.is_empty() && *waiting > cursor) {
             // It was in time when it began to wait.
             due.fire.push(waiting);
@@ -195,7 +199,7 @@ impl Turn {
                 self.count("overlapped", 1);
                 continue;
             }
-            let outcome = self.hand_over(accept, instant).await?;
+            let outcome = self.hand_over(accept, instant, clock).await?;
             self.tell_lag(instant, clock);
             self.count(outcome, 1);
             if !self.advance(store, &mut cursor, instant).await? {
@@ -206,9 +210,14 @@ impl Turn {
     }
 
     /// Has the job of the instant accepted; answers with the outcome to count.
-    async fn hand_over(&self, accept: &dyn Accept, instant: Timestamp) -> Result<&'static str, StoreError> {
+    async fn hand_over(
+        &self,
+        accept: &dyn Accept,
+        instant: Timestamp,
+        clock: &Clock,
+    ) -> Result<&'static str, StoreError> {
         let schedule = self.entry.name.as_str();
-        match accept.accept(self.entry.job(instant)).await {
+        match accept.accept(self.job(instant, clock)).await {
             Ok(Enqueued::New) => {
                 debug!(schedule, %instant, "handed over");
                 Ok("fired")
@@ -228,6 +237,27 @@ impl Turn {
             }
             Err(e @ (StoreError::Unavailable(_) | StoreError::Full(_))) => Err(e),
         }
+    }
+
+    /// The job of the instant, which expires no sooner than [`GRACE`] of wall time, however fast the shop's time runs.
+    fn job(&self, instant: Timestamp, clock: &Clock) -> NewJob {
+        let soonest = GRACE.mul_f64(clock.speed());
+        let deadline_at = self.entry.expires.map(|expires| clock.now() + expires.max(soonest));
+        NewJob { deadline_at, ..self.entry.job(instant) }
+    }
+
+    /// Takes the cursor over instants of a schedule that is paused.
+    async fn pass_over(
+        &mut self,
+        store: &dyn Store,
+        cursor: &mut Timestamp,
+        due: &Due,
+    ) -> Result<(), StoreError> {
+        self.waiting = None;
+        if self.advance(store, cursor, due.through).await? {
+            self.count("paused", (due.missed + due.fire.len()) as u64);
+        }
+        Ok(())
     }
 
     /// Counts what passes without a job, and takes the cursor over it.

@@ -49,6 +49,15 @@ impl Tx {
         settle_in(self, effect, end, code).await
     }
 
+    /// Calls for the effect that were begun.
+    pub async fn effect_tells(&mut self, effect: Effect<'_>) -> Result<i64, LedgerError> {
+        let row: Option<(i64,)> = sqlx::query_as("SELECT tells FROM effects WHERE key = $1")
+            .bind(effect.key())
+            .fetch_optional(self.conn())
+            .await?;
+        Ok(row.map_or(0, |(tells,)| tells))
+    }
+
     /// How far the effect's own calls came. On PostgreSQL one may begin while the caller acts on the answer.
     pub async fn effect_told(&mut self, effect: Effect<'_>) -> Result<Told, LedgerError> {
         let row: Option<(Option<i64>, Option<i64>, Option<i64>)> =

@@ -88,7 +88,7 @@ pub async fn findings(
     .bind(limit as i64 + 1)
     .fetch_all(ledger.reads())
     .await?;
-    let mut findings = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut findings = rows.iter().map(read_finding).collect::<Result<Vec<_>, _>>()?;
     let more = findings.len() > limit;
     findings.truncate(limit);
     let cursor = findings.last().filter(|_| more);
@@ -105,7 +105,7 @@ pub async fn finding(ledger: &Ledger, id: &str) -> Result<Option<Finding>, Ledge
     .bind(id.to_owned())
     .fetch_optional(ledger.reads())
     .await?;
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(read_finding).transpose()
 }
 
 /// The cases of one order, the oldest first, at most [`FINDING_ROWS_MAX`].
@@ -119,7 +119,7 @@ pub async fn findings_of_order(ledger: &Ledger, order_no: &str) -> Result<Vec<Fi
     .bind(i64::from(FINDING_ROWS_MAX))
     .fetch_all(ledger.reads())
     .await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(read_finding).collect()
 }
 
 /// How many cases of each type wait for somebody, types without one included.
@@ -136,7 +136,7 @@ pub async fn findings_open_by_type(ledger: &Ledger) -> Result<Vec<(FindingType, 
     Ok(FindingType::ALL.iter().copied().map(count).collect())
 }
 
-pub(crate) fn read(row: &AnyRow) -> Result<Finding, LedgerError> {
+pub(crate) fn read_finding(row: &AnyRow) -> Result<Finding, LedgerError> {
     let instant =
         |column| Ok::<_, LedgerError>(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros));
     let evidence: String = row.try_get("evidence")?;

@@ -14,13 +14,19 @@ mod sqlite;
 
 /// The schema, step by step: a test holds the list against the folder. What was added between two steps that a
 /// ledger already has is run all the same.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (1, "platform", include_str!("../../../migrations/0001_platform.sql")),
     (2, "identity", include_str!("../../../migrations/0002_identity.sql")),
     (3, "api_keys", include_str!("../../../migrations/0003_api_keys.sql")),
     (4, "outbox_payload", include_str!("../../../migrations/0004_outbox_payload.sql")),
     (10, "orders", include_str!("../../../migrations/0010_orders.sql")),
     (11, "findings", include_str!("../../../migrations/0011_findings.sql")),
+    (12, "bills", include_str!("../../../migrations/0012_bills.sql")),
+    (13, "orders_more", include_str!("../../../migrations/0013_orders_more.sql")),
+    (14, "catalogue", include_str!("../../../migrations/0014_catalogue.sql")),
+    (15, "notifications", include_str!("../../../migrations/0015_notifications.sql")),
+    (16, "housekeeping", include_str!("../../../migrations/0016_housekeeping.sql")),
+    (17, "reconciliations", include_str!("../../../migrations/0017_reconciliations.sql")),
 ];
 
 /// How the name of a step begins that builds before it cannot live with. Every other step only adds (tables, columns that

@@ -122,7 +122,7 @@ impl Tx {
     }
 
     /// Sorts by the order of writing within this process; the random tail tells processes apart.
-    fn row_id(&self) -> String {
+    pub(crate) fn row_id(&self) -> String {
         let position = self.ledger.positions().next(self.ledger.clock());
         format!("{position:016x}-{:08x}", fastrand::u32(..))
     }

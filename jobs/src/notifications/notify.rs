@@ -1,10 +1,14 @@
-//! Deciding that a customer is to be told: a row and a job for each channel, once for (template, order, event).
+//! Deciding that somebody is to be told: a row and a job for each channel, once for (template, order, event) and, of
+//! what is told to the shop, for (template, event, recipient). Everything is written in the transaction of what
+//! happened.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use windlass_engine::{Job, JobId, NewJob};
 
-use super::{SendNotification, Template};
+use super::message::Message;
+use super::{SendNotification, Template, webhooks};
+use crate::ledger::{LedgerError, Tx};
 use crate::orders::{Change, ChangeError};
 
 /// How a message reaches the customer.
@@ -62,38 +66,68 @@ pub async fn notify(change: &mut Change<'_>, template: Template, event: &str) ->
     if !settings.mail_from.is_empty() && !order.email.is_empty() {
         channels.push(Channel::Mail);
     }
+    let order_no = change.order_no().to_owned();
     for channel in channels {
-        queue(change, template, event, channel).await?;
+        let step = SendNotification {
+            order_no: order_no.clone(),
+            template,
+            event: event.to_owned(),
+            channel,
+            recipient: String::new(),
+        };
+        queue(change.tx(), &step, None).await?;
     }
-    Ok(())
+    webhooks::tell_of_order(change, template, event).await
 }
 
-async fn queue(
-    change: &mut Change<'_>,
-    template: Template,
+/// Has the shop told by mail, each address once for (template, event) whoever decides it how often. Answers how many
+/// addresses are told because of this call.
+pub(super) async fn notify_shop<M: Message>(
+    tx: &mut Tx,
     event: &str,
-    channel: Channel,
-) -> Result<(), ChangeError> {
-    let now = change.now();
-    let order_no = change.order_no().to_owned();
+    recipients: &[String],
+    message: &M,
+) -> Result<u64, LedgerError> {
+    let data = serde_json::to_string(message).map_err(|error| LedgerError::Invalid(error.to_string()))?;
+    let mut queued = 0;
+    for recipient in recipients {
+        let step = SendNotification {
+            order_no: String::new(),
+            template: M::TEMPLATE,
+            event: event.to_owned(),
+            channel: Channel::Mail,
+            recipient: recipient.clone(),
+        };
+        queued += u64::from(queue(tx, &step, Some(&data)).await?);
+    }
+    Ok(queued)
+}
+
+/// False: it was decided before.
+async fn queue(tx: &mut Tx, step: &SendNotification, data: Option<&str>) -> Result<bool, LedgerError> {
+    let clock = tx.ledger().clock().clone();
     let queued = sqlx::query(
-        "INSERT INTO notifications (order_no, template, event, channel, state, queued_at, touched_at) \
-         VALUES ($1, $2, $3, $4, 'queued', $5, $5) ON CONFLICT (order_no, template, event, channel) DO NOTHING",
+        "INSERT INTO notifications (order_no, template, event, channel, recipient, state, data, queued_at, touched_at) \
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, $7) \
+         ON CONFLICT (order_no, template, event, channel, recipient) DO NOTHING",
     )
-    .bind(&order_no)
-    .bind(template.as_str())
-    .bind(event)
-    .bind(channel.as_str())
-    .bind(now.micros())
-    .execute(change.tx().conn())
+    .bind(step.order_no.clone())
+    .bind(step.template.as_str())
+    .bind(step.event.clone())
+    .bind(step.channel.as_str())
+    .bind(step.recipient.clone())
+    .bind(data.map(str::to_owned))
+    .bind(clock.now().micros())
+    .execute(tx.conn())
     .await?;
     if queued.rows_affected() == 0 {
-        return Ok(());
+        return Ok(false);
     }
-    let step = SendNotification { order_no, template, event: event.to_owned(), channel };
-    let clock = change.shop().clock.clone();
     let id = JobId::derived(&[SendNotification::KIND, &step.dedup_key()]);
-    let job = NewJob::of(&step, &clock).id(id).queue(channel.queue()).tag(format!("order:{}", step.order_no));
-    change.tx().enqueue(&job).await?;
-    Ok(())
+    let mut job = NewJob::of(step, &clock).id(id).queue(step.channel.queue());
+    if !step.order_no.is_empty() {
+        job = job.tag(format!("order:{}", step.order_no));
+    }
+    tx.enqueue(&job).await?;
+    Ok(true)
 }

@@ -10,12 +10,9 @@ use super::change::{Change, ChangeError};
 use super::close_payment::{close, settle_close};
 use super::state::OrderState;
 use super::wind_down::{give_up, wind_down};
-use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF, expire_unpaid_orders::NOT_PAID};
+use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF, expire_unpaid_orders::NOT_PAID, unknown_order};
 use crate::payments::{PaymentState, Trade, ask_trade, take_money};
 use crate::shop::Shop;
-
-/// Attempts for which an order that nobody knows is waited for: some minutes.
-const UNKNOWN_ORDER_ATTEMPTS_MAX: u32 = 8;
 
 /// Cancels an order, as far as it still can be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -52,14 +49,19 @@ impl Job for CancelOrder {
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        let mut change = match Change::begin(shop, job, &self.order_no).await {
-            // It may be on its way into the ledger still, but not for that long: the number is wrong.
-            Err(error @ ChangeError::NoOrder(_)) if job.attempt() >= UNKNOWN_ORDER_ATTEMPTS_MAX => {
-                return Err(JobError::fail(anyhow::anyhow!("{error}")));
-            }
-            begun => begun?,
-        };
+        let begun = Change::begin(shop, job, &self.order_no).await;
+        let mut change = begun.map_err(|error| unknown_order(error, job))?;
         match change.state() {
+            // It has money, and a person decides about that: what is cancelled gets all of it back then.
+            OrderState::Pending if change.standing.payment.state == PaymentState::Disputed => {
+                if self.only_if_unpaid {
+                    return Ok(Outcome::result(
+                        json!({ "cancelled": false, "because": "its payment is in dispute" }),
+                    ));
+                }
+                give_up(&mut change, OrderState::Cancelling, &self.reason).await?;
+                finish(change).await
+            }
             OrderState::Pending => {
                 drop(change);
                 self.cancel_unpaid(shop, job).await
@@ -80,7 +82,9 @@ impl Job for CancelOrder {
                 finish(change).await
             }
             OrderState::Shipped | OrderState::Delivered | OrderState::Completed => {
-                let why = format!("cannot be cancelled any more: it is {}", change.state());
+                let state = change.state();
+                let why =
+                    format!("cannot be cancelled any more: it is {state}; ask for a return (request_return)");
                 change.event("cancel_refused", &why, json!({ "reason": self.reason })).await?;
                 change.commit().await?;
                 Ok(Outcome::result(json!({ "cancelled": false, "because": why })))

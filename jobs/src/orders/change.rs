@@ -11,6 +11,7 @@ use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Timestamp};
 
 use super::standing::{self, OrderRow, Standing, order_columns};
 use super::state::OrderState;
+use crate::findings::{FindingType, NewFinding};
 use crate::ledger::{LedgerError, Tx};
 use crate::outbox::Put;
 use crate::shop::Shop;
@@ -63,6 +64,34 @@ impl From<LedgerError> for ChangeError {
 impl From<sqlx::Error> for ChangeError {
     fn from(error: sqlx::Error) -> Self {
         Self::Ledger(error.into())
+    }
+}
+
+/// What only a person can decide about an order.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    kind: FindingType,
+    /// Once for ever for each kind.
+    key: &'a str,
+    /// What is wrong and what to do.
+    why: &'a str,
+    amount_fen: Option<i64>,
+    data: Value,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(kind: FindingType, key: &'a str, why: &'a str) -> Self {
+        Self { kind, key, why, amount_fen: None, data: Value::Null }
+    }
+
+    /// What is at stake.
+    pub fn amount(self, amount_fen: i64) -> Self {
+        Self { amount_fen: Some(amount_fen), ..self }
+    }
+
+    /// What it was found by.
+    pub fn data(self, data: Value) -> Self {
+        Self { data, ..self }
     }
 }
 
@@ -119,10 +148,22 @@ impl<'a> Change<'a> {
 
     /// Moves the order by compare-and-set on its number, state and version, and says so in its timeline.
     pub async fn move_to(&mut self, to: OrderState, why: &str) -> Result<(), ChangeError> {
-        let from = self.standing.order.state;
-        if !from.may_become(to) {
-            return Err(ChangeError::NotAllowed { from, to });
+        if !self.state().may_become(to) {
+            return Err(ChangeError::NotAllowed { from: self.state(), to });
         }
+        self.put_in(to, why).await
+    }
+
+    /// The one way out of an end: an order that was given up only because nobody had paid is paid for after all.
+    pub async fn revive(&mut self, why: &str) -> Result<(), ChangeError> {
+        if !self.standing.may_be_revived() {
+            return Err(ChangeError::NotAllowed { from: self.state(), to: OrderState::Paid });
+        }
+        self.put_in(OrderState::Paid, why).await
+    }
+
+    async fn put_in(&mut self, to: OrderState, why: &str) -> Result<(), ChangeError> {
+        let from = self.standing.order.state;
         let resume = if to.is_winding_down() { from.as_str() } else { "" };
         let reason = if to.is_winding_down() {
             why
@@ -170,22 +211,18 @@ impl<'a> Change<'a> {
         Ok(self.tx.event(&self.standing.order.order_no, kind, text, &data).await?)
     }
 
-    /// Tells people, in the order's timeline, once for each thing to tell. False: they were told before.
-    pub async fn needs_person(&mut self, why: &str, data: Value) -> Result<bool, ChangeError> {
-        let told: Option<(String,)> = sqlx::query_as(
-            "SELECT id FROM order_events WHERE order_no = $1 AND kind = 'needs_person' AND text = $2 \
-             AND COALESCE(data, '') = $3 LIMIT 1",
-        )
-        .bind(&self.standing.order.order_no)
-        .bind(why)
-        .bind(if data.is_null() { String::new() } else { data.to_string() })
-        .fetch_optional(self.tx.conn())
-        .await?;
-        if told.is_some() {
-            return Ok(false);
-        }
-        self.event("needs_person", why, data).await?;
-        Ok(true)
+    /// Leaves the matter to a person, as a finding about this order. False: it was found before.
+    pub async fn needs_person(&mut self, case: Case<'_>) -> Result<bool, ChangeError> {
+        let order_no = self.standing.order.order_no.clone();
+        let finding = NewFinding {
+            kind: case.kind,
+            key: case.key,
+            order_no: Some(&order_no),
+            amount_fen: case.amount_fen,
+            text: case.why,
+            evidence: case.data,
+        };
+        Ok(self.tx.raise(&finding).await?)
     }
 
     /// Enqueues the next step of this order: its id is derived from the order and this very change, so that there

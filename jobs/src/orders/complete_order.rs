@@ -1,4 +1,4 @@
-//! The end of the way: delivered for long enough.
+//! The end of the way: delivered for long enough, or received as the customer says. A return under way keeps it open.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::change::Change;
 use super::state::OrderState;
 use crate::notifications::{Template, notify};
 use crate::shop::Shop;
+use crate::suppliers::CancelState;
 
 /// Completes an order that was delivered some time ago.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -18,15 +19,22 @@ use crate::shop::Shop;
 pub struct CompleteOrder {
     #[schemars(length(min = 1, max = 32))]
     pub order_no: String,
+    /// The customer has confirmed receipt: nothing is waited for.
+    #[serde(default)]
+    pub received: bool,
 }
+
+/// Shop's time until a return under way is looked at again.
+const RETURN_WAIT: Duration = Duration::from_secs(3_600);
 
 impl Job for CompleteOrder {
     const KIND: &'static str = "complete_order";
     const QUEUE: &'static str = "orders";
     type Context = Shop;
 
+    /// A confirmation does not wait behind the job that waits for one.
     fn unique_key(&self) -> Option<String> {
-        Some(self.order_no.clone())
+        (!self.received).then(|| self.order_no.clone())
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
@@ -36,10 +44,20 @@ impl Job for CompleteOrder {
         }
         let due_at = Timestamp::from_micros(change.standing.order.state_at)
             + Duration::from_secs(shop.settings.complete_after_s);
-        if shop.clock.now() < due_at {
+        let is_coming_back = change
+            .standing
+            .supplier
+            .as_ref()
+            .is_some_and(|supplier| matches!(supplier.cancel, CancelState::Wanted | CancelState::Asked));
+        if is_coming_back {
+            return Err(JobError::snooze(RETURN_WAIT, "the supplier was asked to take it back"));
+        }
+        if !self.received && shop.clock.now() < due_at {
             return Err(JobError::snooze(due_at.since(shop.clock.now()), "not delivered for long enough"));
         }
-        change.move_to(OrderState::Completed, "delivered, and nothing came back").await?;
+        let why =
+            if self.received { "the customer confirmed receipt" } else { "delivered, and nothing came back" };
+        change.move_to(OrderState::Completed, why).await?;
         notify(&mut change, Template::OrderCompleted, "completed").await?;
         change.commit().await?;
         Ok(Outcome::done())

@@ -5,9 +5,10 @@
 use serde::Serialize;
 use sqlx::AnyConnection;
 
+use super::expire_unpaid_orders::NOT_PAID;
 use super::state::OrderState;
 use super::unwind::{Unwinding, reserved_fen};
-use crate::payments::{PaymentState, RefundState};
+use crate::payments::{PaymentState, RefundOrigin, RefundState};
 use crate::stored::stored_row;
 use crate::suppliers::{Bought, CancelState, SupplierState};
 
@@ -86,9 +87,11 @@ pub struct SupplierRow {
     pub confirmed_at: Option<i64>,
     pub cancel_asked_at: Option<i64>,
     pub cancels: i64,
+    /// Why the customer sends the goods back; empty: nobody asked for a return.
+    pub return_reason: String,
 }
 
-stored_row!(SupplierRow { so_id, haier_no, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels } parsed { state, cancel });
+stored_row!(SupplierRow { so_id, haier_no, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels, return_reason } parsed { state, cancel });
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RefundRow {
@@ -98,13 +101,25 @@ pub struct RefundRow {
     pub amount_fen: i64,
     pub reason: String,
     pub state: RefundState,
+    pub origin: RefundOrigin,
     pub refund_id: String,
     pub note: String,
     pub requested_at: i64,
+    /// Not sent to WeChat before.
+    pub send_at: i64,
     pub settled_at: Option<i64>,
+    /// The refund that took its place; empty: none did.
+    pub replaced_by: String,
 }
 
-stored_row!(RefundRow { refund_no, order_no, seq, amount_fen, reason, refund_id, note, requested_at, settled_at } parsed { state });
+stored_row!(RefundRow { refund_no, order_no, seq, amount_fen, reason, refund_id, note, requested_at, send_at, settled_at, replaced_by } parsed { state, origin });
+
+impl RefundRow {
+    /// Came to nothing, and nobody has decided what follows.
+    pub fn needs_person(&self) -> bool {
+        self.state.needs_person() && self.replaced_by.is_empty()
+    }
+}
 
 #[derive(Clone, Debug, Serialize)]
 pub struct ParcelRow {
@@ -141,8 +156,18 @@ impl Standing {
         self.payment.paid_fen.saturating_sub(reserved_fen(&self.refund_amounts()))
     }
 
+    /// Without those that were replaced: they are over, and what replaced them counts.
     pub fn refund_amounts(&self) -> Vec<(i64, RefundState)> {
-        self.refunds.iter().map(|refund| (refund.amount_fen, refund.state)).collect()
+        let standing = self.refunds.iter().filter(|refund| refund.replaced_by.is_empty());
+        standing.map(|refund| (refund.amount_fen, refund.state)).collect()
+    }
+
+    /// Given up because it was not paid in time, with nothing undone that would have to be done again.
+    pub fn may_be_revived(&self) -> bool {
+        self.order.state == OrderState::Cancelled
+            && self.order.reason == NOT_PAID
+            && self.supplier.is_none()
+            && self.refunds.is_empty()
     }
 
     /// What [`super::unwind::next_step`] decides on.
@@ -165,6 +190,14 @@ macro_rules! order_columns {
     };
 }
 pub(super) use order_columns;
+
+macro_rules! refund_columns {
+    () => {
+        "refund_no, order_no, seq, amount_fen, reason, state, origin, refund_id, note, requested_at, send_at, \
+         settled_at, replaced_by"
+    };
+}
+pub(crate) use refund_columns;
 
 pub async fn order(conn: &mut AnyConnection, order_no: &str) -> Result<Option<OrderRow>, sqlx::Error> {
     let sql = concat!("SELECT ", order_columns!(), " FROM orders WHERE order_no = $1");
@@ -190,20 +223,18 @@ async fn payment(conn: &mut AnyConnection, order_no: &str) -> Result<PaymentRow,
 }
 
 async fn supplier(conn: &mut AnyConnection, order_no: &str) -> Result<Option<SupplierRow>, sqlx::Error> {
-    let sql = "SELECT so_id, state, haier_no, cancel, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels \
-               FROM supplier_orders WHERE order_no = $1";
+    let sql = "SELECT so_id, state, haier_no, cancel, note, sent_at, accepted_at, confirmed_at, cancel_asked_at, cancels, \
+               return_reason FROM supplier_orders WHERE order_no = $1";
     sqlx::query_as(sql).bind(order_no).fetch_optional(conn).await
 }
 
 pub async fn refund_row(conn: &mut AnyConnection, refund_no: &str) -> Result<Option<RefundRow>, sqlx::Error> {
-    let sql = "SELECT refund_no, order_no, seq, amount_fen, reason, state, refund_id, note, requested_at, \
-               settled_at FROM refunds WHERE refund_no = $1";
+    let sql = concat!("SELECT ", refund_columns!(), " FROM refunds WHERE refund_no = $1");
     sqlx::query_as(sql).bind(refund_no).fetch_optional(conn).await
 }
 
 async fn refunds(conn: &mut AnyConnection, order_no: &str) -> Result<Vec<RefundRow>, sqlx::Error> {
-    let sql = "SELECT refund_no, order_no, seq, amount_fen, reason, state, refund_id, note, requested_at, \
-               settled_at FROM refunds WHERE order_no = $1 ORDER BY seq";
+    let sql = concat!("SELECT ", refund_columns!(), " FROM refunds WHERE order_no = $1 ORDER BY seq");
     sqlx::query_as(sql).bind(order_no).fetch_all(conn).await
 }
 

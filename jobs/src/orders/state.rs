@@ -1,5 +1,8 @@
 //! The states of an order, who moves each of them on, and where it may go: the one place that says so.
 //!
+//! Three states are ends. One of them has a door that only money opens: what was cancelled because nobody had paid may
+//! be revived where the shop wants that ([`super::change::Change::revive`]).
+//!
 //! Pure. The compare-and-set that makes a move happen is in [`super::change`].
 
 use std::fmt;
@@ -58,9 +61,9 @@ pub static TABLE: &[Line] = &[
            watched_by: &["watch_supplier_orders"],                  next: &[Confirmed, Refusing, Cancelling] },
     Line { state: Confirmed,  moved_by: &["track_parcels", "handle_supplier_callback", "cancel_order"],
            watched_by: &["track_parcels"],                          next: &[Shipped, Refusing, Cancelling] },
-    Line { state: Shipped,    moved_by: &["track_parcels", "handle_supplier_callback"],
+    Line { state: Shipped,    moved_by: &["track_parcels", "handle_supplier_callback", "cancel_supplier_order"],
            watched_by: &["track_parcels"],                          next: &[Delivered, Refusing] },
-    Line { state: Delivered,  moved_by: &["complete_order", "handle_supplier_callback"],
+    Line { state: Delivered,  moved_by: &["complete_order", "handle_supplier_callback", "cancel_supplier_order"],
            watched_by: &["sweep_orders"],                           next: &[Completed, Refusing] },
     Line { state: Completed,  moved_by: &[], watched_by: &[],       next: &[] },
     // Back to where it was when the supplier does not let go of it.

@@ -89,6 +89,9 @@ async fn settle(change: &mut Change<'_>, kind: EffectKind, trade: Option<&Trade>
         },
         EffectKind::WechatRefund => payments::refunds_are_known(change).await,
         EffectKind::UploadShipping => upload_shipping::upload_is_known(change, HOW).await,
-        EffectKind::SubscribeSend | EffectKind::MailSend => Ok(()),
+        EffectKind::ConfirmReceive
+        | EffectKind::SubscribeSend
+        | EffectKind::MailSend
+        | EffectKind::WebhookPost => Ok(()),
     }
 }

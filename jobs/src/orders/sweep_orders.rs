@@ -22,7 +22,9 @@ use super::upload_shipping::UploadShipping;
 use crate::callback::callbacks_waiting;
 use crate::ledger::{LedgerError, Tx};
 use crate::notifications::{Channel, SendNotification, Template};
-use crate::payments::{self, PaymentState, QueryRefund, RefundState, RequestRefund, WechatCallback};
+use crate::payments::{
+    self, PaymentState, QueryPayment, QueryRefund, RefundState, RequestRefund, WechatCallback,
+};
 use crate::shop::Shop;
 use crate::suppliers::{self, CancelState, CancelSupplierOrder, PlaceSupplierOrder, SupplierState};
 
@@ -41,13 +43,14 @@ impl Job for SweepOrders {
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
         let sweep = Sweep::new(shop, job);
         let orders = sweep.orders().await?;
+        let returns = sweep.returns().await?;
         let refunds = sweep.refunds().await?;
         let uploads = sweep.uploads().await?;
         let notifications = sweep.notifications().await?;
         let callbacks = sweep.callbacks().await?;
         let effects = sweep_effects(shop, job).await?;
         Ok(Outcome::result(json!({
-            "orders": orders, "refunds": refunds, "uploads": uploads, "notifications": notifications,
+            "orders": orders, "returns": returns, "refunds": refunds, "uploads": uploads, "notifications": notifications,
             "callbacks": callbacks, "effects": effects,
         })))
     }
@@ -126,7 +129,8 @@ impl<'a> Sweep<'a> {
             Some(Step::CheckSupply) => self.again(tx, &CheckSupply { order_no }, &what).await,
             Some(Step::Place) => self.again(tx, &PlaceSupplierOrder { order_no }, &what).await,
             Some(Step::CancelAtSupplier) => self.again(tx, &CancelSupplierOrder { order_no }, &what).await,
-            Some(Step::Complete) => self.again(tx, &CompleteOrder { order_no }, &what).await,
+            Some(Step::Complete) => self.again(tx, &CompleteOrder { order_no, received: false }, &what).await,
+            Some(Step::QueryPayment) => self.again(tx, &QueryPayment { order_no }, &what).await,
             Some(Step::Expire) => self.again(tx, &CancelOrder::expired(&order_no), &what).await,
             Some(Step::WindDown) => {
                 let reason = standing.order.reason.clone();
@@ -138,13 +142,44 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    /// Cancels that are wanted of orders that do not wind down: returns, and orders that are over here.
+    async fn returns(&self) -> Result<usize, LedgerError> {
+        let mut still: Vec<(String,)> = sqlx::query_as(
+            "SELECT s.order_no FROM supplier_orders AS s JOIN orders AS o ON o.order_no = s.order_no \
+             WHERE s.cancel = 'wanted' AND s.touched_at < $1 AND o.state NOT IN ('cancelling', 'refusing') \
+             ORDER BY s.touched_at, s.order_no LIMIT $2",
+        )
+        .bind(self.before.micros())
+        .bind(self.rows_max)
+        .fetch_all(self.shop.ledger.reads())
+        .await?;
+        still.sort_unstable();
+        let mut tx = self.begin().await?;
+        for (order_no,) in &still {
+            sqlx::query(
+                "UPDATE supplier_orders SET touched_at = $1 WHERE order_no = $2 AND cancel = 'wanted'",
+            )
+            .bind(self.now.micros())
+            .bind(order_no)
+            .execute(tx.conn())
+            .await?;
+            let step = CancelSupplierOrder { order_no: order_no.clone() };
+            self.again(&mut tx, &step, &["return", order_no]).await?;
+        }
+        tx.commit().await?;
+        Ok(still.len())
+    }
+
     async fn refunds(&self) -> Result<usize, LedgerError> {
+        let abnormal_before = self.now - Duration::from_secs(self.shop.settings.abnormal_refund_every_s);
         let mut still: Vec<(String, String)> = sqlx::query_as(
-            "SELECT refund_no, state FROM refunds WHERE state IN ('requested', 'accepted') AND touched_at < $1 \
+            "SELECT refund_no, state FROM refunds WHERE (state IN ('requested', 'accepted') AND touched_at < $1) \
+             OR (state = 'abnormal' AND replaced_by = '' AND touched_at < $3) \
              ORDER BY touched_at, refund_no LIMIT $2",
         )
         .bind(self.before.micros())
         .bind(self.rows_max)
+        .bind(abnormal_before.micros())
         .fetch_all(self.shop.ledger.reads())
         .await?;
         still.sort_unstable();
@@ -191,8 +226,8 @@ impl<'a> Sweep<'a> {
     }
 
     async fn notifications(&self) -> Result<usize, LedgerError> {
-        let mut still: Vec<(String, String, String, String)> = sqlx::query_as(
-            "SELECT order_no, template, event, channel FROM notifications WHERE state = 'queued' \
+        let mut still: Vec<(String, String, String, String, String)> = sqlx::query_as(
+            "SELECT order_no, template, event, channel, recipient FROM notifications WHERE state = 'queued' \
              AND touched_at < $1 ORDER BY touched_at, order_no LIMIT $2",
         )
         .bind(self.before.micros())
@@ -201,21 +236,22 @@ impl<'a> Sweep<'a> {
         .await?;
         still.sort_unstable();
         let mut tx = self.begin().await?;
-        for (order_no, template, event, channel) in &still {
+        for (order_no, template, event, channel, recipient) in &still {
             sqlx::query(
                 "UPDATE notifications SET touched_at = $1 WHERE order_no = $2 AND template = $3 AND event = $4 \
-                 AND channel = $5",
+                 AND channel = $5 AND recipient = $6",
             )
             .bind(self.now.micros())
             .bind(order_no)
             .bind(template)
             .bind(event)
             .bind(channel)
+            .bind(recipient)
             .execute(tx.conn())
             .await?;
             if let (Some(template), Some(channel)) = (Template::parse(template), Channel::parse(channel)) {
-                let (order_no, event) = (order_no.clone(), event.clone());
-                let step = SendNotification { order_no, template, event, channel };
+                let (order_no, event, recipient) = (order_no.clone(), event.clone(), recipient.clone());
+                let step = SendNotification { order_no, template, event, channel, recipient };
                 let key = step.dedup_key();
                 self.again(&mut tx, &step, &[&key]).await?;
             }
@@ -253,6 +289,7 @@ impl<'a> Sweep<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Expire,
+    QueryPayment,
     CheckSupply,
     Place,
     Complete,
@@ -267,7 +304,8 @@ fn wanted(standing: &Standing, now: Timestamp, settings: &crate::Settings) -> Op
         // A disputed payment waits for a person.
         OrderState::Pending => {
             let unpaid = standing.payment.state == PaymentState::Paying;
-            (unpaid && order.expires_at <= now.micros()).then_some(Step::Expire)
+            let step = if order.expires_at <= now.micros() { Step::Expire } else { Step::QueryPayment };
+            unpaid.then_some(step)
         }
         OrderState::Paid => Some(Step::CheckSupply),
         OrderState::Checked => Some(Step::Place),

@@ -54,7 +54,7 @@ pub async fn tally(ledger: &Ledger) -> Result<Tally, LedgerError> {
         needs_person: sum(
             ledger,
             "SELECT COUNT(*) AS n FROM (SELECT order_no FROM payments WHERE state = 'disputed' \
-             UNION SELECT order_no FROM refunds WHERE state IN ('closed', 'abnormal', 'refused') \
+             UNION SELECT order_no FROM refunds WHERE replaced_by = '' AND state IN ('closed', 'abnormal', 'refused') \
              UNION SELECT order_no FROM shipping_uploads WHERE state = 'needs_person') AS waiting",
         )
         .await?,

@@ -13,7 +13,7 @@ pub struct Unwinding<'a> {
     pub payment: PaymentState,
     pub paid_fen: i64,
     pub supplier: Option<(SupplierState, CancelState)>,
-    /// Amount and state of every refund of the order.
+    /// Amount and state of every refund of the order, without those that were replaced.
     pub refunds: &'a [(i64, RefundState)],
 }
 

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome, Timestamp};
 
-use super::change::{Change, ChangeError};
+use super::change::{Case, Change, ChangeError};
 use super::standing::{self, LineRow, ParcelRow, Standing};
 use super::{STEP_ATTEMPTS_MAX, STEP_BACKOFF};
 use crate::effect::{Asked, Effect, EffectKind, Ended, perform};
+use crate::findings::FindingType;
 use crate::mini_program::{
     Contact, LogisticsType, PaidOrder, SHIPPING_LIST_MAX, Settled, ShippedParcel, ShippingUpload, Split,
     UploadAnswer, settle,
@@ -48,11 +49,12 @@ impl Job for UploadShipping {
     }
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        if !is_wanted(shop, &self.order_no).await? {
+        let Some(tries) = wanted(shop, &self.order_no).await? else {
             return Ok(Outcome::result(json!({ "skipped": "no upload is wanted" })));
-        }
+        };
         let upload = upload(shop, &self.order_no).await?;
-        let effect = effect(&self.order_no);
+        let key = upload_key(&self.order_no, tries);
+        let effect = effect(&key, &self.order_no);
         let ended = perform(&shop.ledger, effect, || ask(shop, &upload), || tell(shop, &upload)).await?;
 
         let mut change = Change::begin(shop, job, &self.order_no).await?;
@@ -62,7 +64,12 @@ impl Job for UploadShipping {
                 record(&mut change, "not_needed", &reason).await?;
             }
             Ended::Refused { code, reason } => {
-                record(&mut change, "needs_person", &format!("{code}: {reason}")).await?;
+                let note = format!("{code}: {reason}");
+                record(&mut change, "needs_person", &note).await?;
+                let why = "WeChat does not take the shipment, and keeps the money: see the note, put it right, then \
+                           settle the upload";
+                let case = Case::new(FindingType::UploadRefused, &key, why).data(json!({ "note": note }));
+                change.needs_person(case).await?;
             }
             Ended::InDoubt { .. } => {
                 return Err(JobError::retry(anyhow::anyhow!("whether WeChat has the shipment is not known")));
@@ -73,36 +80,45 @@ impl Job for UploadShipping {
     }
 }
 
-fn effect(order_no: &str) -> Effect<'_> {
-    Effect { kind: EffectKind::UploadShipping, of: order_no, about: order_no }
+fn effect<'a>(upload_key: &'a str, order_no: &'a str) -> Effect<'a> {
+    Effect { kind: EffectKind::UploadShipping, of: upload_key, about: order_no }
+}
+
+/// A try that a person asked for after a refusal is another effect.
+pub fn upload_key(order_no: &str, tries: i64) -> String {
+    if tries <= 1 { order_no.to_owned() } else { format!("{order_no}#{tries}") }
 }
 
 /// Settles the effect of an upload by what was recorded of it.
 pub async fn upload_is_known(change: &mut Change<'_>, how: &str) -> Result<(), ChangeError> {
     let order_no = change.order_no().to_owned();
-    let row: Option<(String, String)> =
-        sqlx::query_as("SELECT state, note FROM shipping_uploads WHERE order_no = $1")
+    let row: Option<(String, String, i64)> =
+        sqlx::query_as("SELECT state, note, tries FROM shipping_uploads WHERE order_no = $1")
             .bind(&order_no)
             .fetch_optional(change.tx().conn())
             .await?;
     match row {
-        Some((state, _)) if state == "uploaded" => {
-            change.tx().effect_happened(effect(&order_no), &Uploaded::Ours, how).await?;
+        Some((state, _, tries)) if state == "uploaded" => {
+            let key = upload_key(&order_no, tries);
+            change.tx().effect_happened(effect(&key, &order_no), &Uploaded::Ours, how).await?;
         }
-        Some((state, note)) if state != "wanted" => {
-            change.tx().effect_did_not_happen(effect(&order_no), &state, &note).await?;
+        Some((state, note, tries)) if state != "wanted" => {
+            let key = upload_key(&order_no, tries);
+            change.tx().effect_did_not_happen(effect(&key, &order_no), &state, &note).await?;
         }
         _ => {}
     }
     Ok(())
 }
 
-async fn is_wanted(shop: &Shop, order_no: &str) -> Result<bool, JobError> {
-    let row: Option<(String,)> = sqlx::query_as("SELECT state FROM shipping_uploads WHERE order_no = $1")
-        .bind(order_no)
-        .fetch_optional(shop.ledger.reads())
-        .await?;
-    Ok(row.is_some_and(|(state,)| state == "wanted"))
+/// Which try it is; None: nothing is to be uploaded.
+async fn wanted(shop: &Shop, order_no: &str) -> Result<Option<i64>, JobError> {
+    let row: Option<(i64,)> =
+        sqlx::query_as("SELECT tries FROM shipping_uploads WHERE order_no = $1 AND state = 'wanted'")
+            .bind(order_no)
+            .fetch_optional(shop.ledger.reads())
+            .await?;
+    Ok(row.map(|(tries,)| tries))
 }
 
 async fn record(change: &mut Change<'_>, state: &str, note: &str) -> Result<(), ChangeError> {

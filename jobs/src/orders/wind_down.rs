@@ -1,13 +1,11 @@
 //! Carries out what [`super::unwind`] decides, inside one change of the order: asks jobs to ask the outside,
 //! reserves refunds, ends the order.
 
-use serde_json::json;
-
 use super::change::{Change, ChangeError};
 use super::state::OrderState;
 use super::unwind::{NextStep, next_step};
 use crate::notifications::{Template, notify};
-use crate::payments::reserve_refund;
+use crate::payments::{NewRefund, RefundOrigin, reserve_refund};
 use crate::suppliers::{CancelState, CancelSupplierOrder, set_cancel};
 
 /// Begins to wind the order down, towards `refusing` or `cancelling`, for the reason that its customer will read.
@@ -40,12 +38,12 @@ pub async fn wind_down(change: &mut Change<'_>) -> Result<(), ChangeError> {
         NextStep::Resume => resume(change).await,
         NextStep::Refund { amount_fen } => {
             let reason = change.standing.order.reason.clone();
-            reserve_refund(change, amount_fen, &reason).await
+            let origin = RefundOrigin::Unwound;
+            let new = NewRefund { amount_fen, reason: &reason, origin, asked_by: "", units: Vec::new() };
+            reserve_refund(change, &new).await.map(drop)
         }
-        NextStep::NeedsPerson => {
-            let why = "the money cannot go back by itself: see the payment";
-            change.needs_person(why, json!(null)).await.map(drop)
-        }
+        // The payment in dispute or the refund that failed was raised as a finding when it became so.
+        NextStep::NeedsPerson => Ok(()),
         NextStep::End(state) => end(change, state).await,
     }
 }
@@ -53,8 +51,14 @@ pub async fn wind_down(change: &mut Change<'_>) -> Result<(), ChangeError> {
 async fn end(change: &mut Change<'_>, state: OrderState) -> Result<(), ChangeError> {
     let reason = change.standing.order.reason.clone();
     change.move_to(state, &reason).await?;
-    let template =
-        if state == OrderState::Refused { Template::OrderRefused } else { Template::OrderCancelled };
+    // Who had the goods stopped on their way is not told that they cannot be had.
+    let wanted_back =
+        change.standing.supplier.as_ref().is_some_and(|supplier| !supplier.return_reason.is_empty());
+    let template = if state == OrderState::Refused && !wanted_back {
+        Template::OrderRefused
+    } else {
+        Template::OrderCancelled
+    };
     notify(change, template, state.as_str()).await
 }
 

@@ -12,7 +12,7 @@ use windlass_engine::Clock;
 
 use super::{Fault, OutsideError, System, redact};
 
-/// Longest body that is read of any answer (bill files have a bound of their own).
+/// Longest body that is read of an answer, unless its call says otherwise (bill files have a bound of their own).
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// An idle connection is kept so long. Short, because a write on a connection that the other side is
 /// closing just then ends in doubt.
@@ -86,7 +86,7 @@ impl Http {
     pub async fn exchange(&self, call: &Call, request: RequestBuilder) -> Result<Answer, OutsideError> {
         let response = self.open(call, request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = read_body(call, response, BODY_BYTES_MAX).await?;
+        let body = read_body(call, response, call.answer_bytes_max).await?;
         Ok(Answer { status, headers, body })
     }
 
@@ -150,15 +150,37 @@ pub struct Call {
     pub timeout: Duration,
     /// Values that must not come into an error: what was sent of secrets and personal data.
     pub hide: Vec<String>,
+    /// Longest answer that is read.
+    pub answer_bytes_max: usize,
 }
 
 impl Call {
     pub fn read(system: System, name: &'static str, timeout: Duration) -> Self {
-        Self { system, name, manner: Manner::Read, timeout, hide: Vec::new() }
+        Self {
+            system,
+            name,
+            manner: Manner::Read,
+            timeout,
+            hide: Vec::new(),
+            answer_bytes_max: BODY_BYTES_MAX,
+        }
     }
 
     pub fn write(system: System, name: &'static str, timeout: Duration) -> Self {
-        Self { system, name, manner: Manner::Write, timeout, hide: Vec::new() }
+        Self {
+            system,
+            name,
+            manner: Manner::Write,
+            timeout,
+            hide: Vec::new(),
+            answer_bytes_max: BODY_BYTES_MAX,
+        }
+    }
+
+    /// For an answer that may be longer than others.
+    pub fn up_to(mut self, answer_bytes_max: usize) -> Self {
+        self.answer_bytes_max = answer_bytes_max;
+        self
     }
 
     pub fn hiding<'a>(mut self, values: impl IntoIterator<Item = &'a str>) -> Self {
@@ -172,6 +194,11 @@ impl Call {
 
     pub fn refused(&self, code: &str, detail: &str) -> OutsideError {
         self.fail(Fault::Refused { code: redact(code, &self.hide) }, detail)
+    }
+
+    /// Not done: the outside wants it later. It answered, so that is no outage.
+    pub fn wanted_later(&self, detail: &str) -> OutsideError {
+        self.fail(Fault::Throttled { retry_after: None }, detail).while_answering()
     }
 
     pub fn misconfigured(&self, code: &str, detail: &str) -> OutsideError {

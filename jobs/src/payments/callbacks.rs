@@ -2,14 +2,17 @@
 //!
 //! The door reads nothing into them; the two jobs do (facts: wechat-pay.md 4).
 
+use std::time::Duration;
+
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
-use windlass_engine::{Job, JobError, JobId, NewJob, Outcome, Timestamp};
+use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
 
 use super::wechat_pay::Notice;
 use super::{HandlePaymentCallback, HandleRefundCallback};
 use crate::answer::CallbackAnswer;
 use crate::callback::{Callback, CallbackVerdict, NewCallback, callback};
+use crate::findings::NewFinding;
 use crate::ledger::LedgerError;
 use crate::orders::{Change, ChangeError};
 use crate::shop::Shop;
@@ -108,15 +111,43 @@ pub fn job_for(shop: &Shop, which: WechatCallback, callback_id: &str) -> NewJob 
     }
 }
 
+/// A stored notice, read again.
+pub(super) struct Heard {
+    pub notice: Notice,
+    /// None: nobody acted on it yet.
+    pub handled_at: Option<Timestamp>,
+    /// Its order should have been recorded by now.
+    pub is_old: bool,
+}
+
 /// Reads the stored notice again, for its job. How fresh it was the door judged: here its own time is the time.
-pub(super) async fn notice(shop: &Shop, callback_id: &str) -> Result<Notice, JobError> {
+pub(super) async fn notice(shop: &Shop, callback_id: &str) -> Result<Heard, JobError> {
     let Some(stored) = callback(&shop.ledger, callback_id).await? else {
         return Err(JobError::fail(anyhow::anyhow!("no callback {callback_id} is stored")));
     };
     let headers = stored_headers(&stored);
     let stamp = headers.get("wechatpay-timestamp").and_then(|stamp| stamp.to_str().ok());
     let at = stamp.and_then(|stamp| stamp.parse().ok()).map_or(stored.received_at, Timestamp::from_secs);
-    shop.wechat_pay.verify_callback(&headers, &stored.body, at).await.map_err(JobError::fail)
+    let notice = shop.wechat_pay.verify_callback(&headers, &stored.body, at).await.map_err(JobError::fail)?;
+    let waited = shop.clock.now().since(stored.received_at);
+    let is_old = waited >= Duration::from_secs(shop.settings.unknown_order_after_s);
+    Ok(Heard { notice, handled_at: stored.handled_at, is_old })
+}
+
+/// Leaves a notice to a person that no order here can act on. The money is not lost with it: an order that is recorded
+/// later asks WeChat for its payment itself.
+pub(super) async fn leave_to_person(
+    shop: &Shop,
+    job: &JobContext,
+    callback_id: &str,
+    finding: &NewFinding<'_>,
+) -> Result<Outcome, JobError> {
+    let mut tx = shop.ledger.begin().await?;
+    tx.on_behalf_of(job.id());
+    tx.raise(finding).await?;
+    tx.callback_handled(callback_id).await?;
+    tx.commit().await?;
+    Ok(Outcome::result(json!({ "left_to_a_person": finding.kind })))
 }
 
 /// Notes that the callback was acted on, in the transaction that does so.

@@ -1,9 +1,11 @@
 //! Sends a refund that the ledger has reserved: the same number and the same parameters at every try.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome};
+use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome, Timestamp};
 
 use super::refund::RefundState;
 use super::refund_book::{RefundNews, record_refund};
@@ -15,7 +17,7 @@ use crate::outside::{Fault, OutsideError};
 use crate::shop::Shop;
 
 /// The shop's balance is short: the same number may do when it is filled (facts: wechat-pay.md 9).
-const NOT_ENOUGH_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+const NOT_ENOUGH_RETRY_AFTER: Duration = Duration::from_secs(30 * 60);
 
 /// Sends the money of one reserved refund back.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -55,6 +57,7 @@ impl Job for RequestRefund {
         let Some(standing) = standing else {
             return Err(JobError::fail(anyhow::anyhow!("the refund {} has no order", self.refund_no)));
         };
+        wait_for_turn(shop, &standing, &refund)?;
         let request = request(&standing, &refund);
 
         let ended = perform(
@@ -70,6 +73,20 @@ impl Job for RequestRefund {
         change.commit().await?;
         Ok(Outcome::done())
     }
+}
+
+/// One refund of an order at a time, and a minute between two (facts: wechat-pay.md 8). Waiting uses up no attempt.
+fn wait_for_turn(shop: &Shop, standing: &Standing, refund: &RefundRow) -> Result<(), JobError> {
+    let left = Timestamp::from_micros(refund.send_at).since(shop.clock.now());
+    if !left.is_zero() {
+        return Err(JobError::snooze(left, "refunds of one order keep a distance"));
+    }
+    let is_before = |other: &RefundRow| other.seq < refund.seq && other.state == RefundState::Requested;
+    if standing.refunds.iter().any(is_before) {
+        let gap = Duration::from_secs(shop.settings.refund_gap_s.max(1));
+        return Err(JobError::snooze(gap, "an earlier refund of the order is not sent yet"));
+    }
+    Ok(())
 }
 
 fn effect<'a>(refund_no: &'a str, order_no: &'a str) -> Effect<'a> {

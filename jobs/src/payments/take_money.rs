@@ -1,13 +1,16 @@
 //! Money came in: from a query or a callback, once or many times, early or late. One place decides what follows.
 //!
-//! Money is never dropped: what the order no longer wants goes back (facts: commerce-states.md 2, gap 2).
+//! Money is never dropped: what the order no longer wants goes back, or revives the order where the shop wants that
+//! (facts: commerce-states.md 2, gap 2). A payment in dispute waits for a person ([`super::settle_payment`]).
 
 use serde_json::json;
 use windlass_engine::Timestamp;
 
-use super::{PaymentState, Trade, reserve_refund};
+use super::{NewRefund, PaymentState, RESOLVED_BY, RefundOrigin, Trade, reserve_refund};
+use crate::findings::FindingType;
 use crate::notifications::{Template, notify};
-use crate::orders::{Change, ChangeError, CheckSupply, OrderState, settle_close, wind_down};
+use crate::orders::{Case, Change, ChangeError, CheckSupply, OrderState, settle_close, wind_down};
+use crate::settings::LatePayment;
 
 /// What WeChat says of a payment that was made.
 #[derive(Clone, Debug)]
@@ -22,6 +25,9 @@ pub struct Money {
 pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
     // What was paid was not closed, whatever became of our own call.
     settle_close(change, &Trade::Paid(money.clone())).await?;
+    // It may have been told of before the order was recorded.
+    let how = "the order is in the books, and its money with it";
+    change.tx().resolve_finding(FindingType::Long, &money.transaction_id, RESOLVED_BY, how).await?;
     let payment = &change.standing.payment;
     if payment.state.has_money() {
         let known = payment.transaction_id.as_deref();
@@ -29,7 +35,7 @@ pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), Ch
         return if known.is_none() || known == Some(money.transaction_id.as_str()) {
             Ok(())
         } else {
-            dispute(change, money, "a second payment for the order").await
+            paid_twice(change, money).await
         };
     }
     let wanted_fen = payment.amount_fen;
@@ -37,7 +43,14 @@ pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), Ch
         return disputed_without(change, money).await;
     }
     if money.amount_fen != wanted_fen {
-        return disputed(change, money, "another amount than the order's").await;
+        record(change, money, PaymentState::Disputed).await?;
+        let why = "another amount was paid than the order's: accept it or give all of it back";
+        return dispute(change, money, why).await;
+    }
+    if change.standing.may_be_revived() && change.shop().settings.late_payment == LatePayment::Revive {
+        record(change, money, PaymentState::Succeeded).await?;
+        change.revive("paid after its time to pay was over").await?;
+        return goes_on(change).await;
     }
     let late = change.standing.payment.state == PaymentState::Closed;
     record(change, money, if late { PaymentState::Late } else { PaymentState::Succeeded }).await?;
@@ -46,14 +59,21 @@ pub async fn take_money(change: &mut Change<'_>, money: &Money) -> Result<(), Ch
         state if state.is_winding_down() => wind_down(change).await,
         state if state.is_terminal() && state.wants_no_money() => {
             let amount_fen = change.standing.refundable_fen();
-            reserve_refund(change, amount_fen, "paid after the order was given up").await
+            let (reason, origin) = ("paid after the order was given up", RefundOrigin::Late);
+            let new = NewRefund { amount_fen, reason, origin, asked_by: "", units: Vec::new() };
+            reserve_refund(change, &new).await.map(drop)
         }
         _ => Ok(()),
     }
 }
 
-async fn paid(change: &mut Change<'_>) -> Result<(), ChangeError> {
+/// The order has its money and goes on.
+pub(super) async fn paid(change: &mut Change<'_>) -> Result<(), ChangeError> {
     change.move_to(OrderState::Paid, "the payment was made").await?;
+    goes_on(change).await
+}
+
+async fn goes_on(change: &mut Change<'_>) -> Result<(), ChangeError> {
     let order_no = change.order_no().to_owned();
     change.next(&CheckSupply { order_no }).await?;
     notify(change, Template::OrderPaid, "paid").await
@@ -81,12 +101,6 @@ async fn record(change: &mut Change<'_>, money: &Money, state: PaymentState) -> 
     change.refresh().await
 }
 
-/// The only payment of the order, but not as it should be: recorded, and a person looks.
-async fn disputed(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(), ChangeError> {
-    record(change, money, PaymentState::Disputed).await?;
-    dispute(change, money, why).await
-}
-
 /// The money is in the books of another order already, and must not be there twice.
 async fn disputed_without(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
     let now = change.now().micros();
@@ -97,17 +111,33 @@ async fn disputed_without(change: &mut Change<'_>, money: &Money) -> Result<(), 
         .bind(&order_no)
         .execute(change.tx().conn())
         .await?;
-    dispute(change, money, "the payment of another order").await?;
+    let why = "its payment is in the books of another order: find out whose it is, then refuse it here";
+    dispute(change, money, why).await?;
     change.refresh().await
 }
 
 /// Says so once, however often it is looked at.
 async fn dispute(change: &mut Change<'_>, money: &Money, why: &str) -> Result<(), ChangeError> {
-    let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen });
-    if change.needs_person(why, data).await? {
+    let order_no = change.order_no().to_owned();
+    let case = Case::new(FindingType::PaymentDisputed, &order_no, why);
+    if change.needs_person(case.amount(money.amount_fen).data(evidence(money))).await? {
         metrics::counter!("windlass_payments_disputed_total").increment(1);
     }
     Ok(())
+}
+
+async fn paid_twice(change: &mut Change<'_>, money: &Money) -> Result<(), ChangeError> {
+    let why =
+        "a second payment was made for the order: give it back at WeChat under its transaction's number";
+    let case = Case::new(FindingType::DuplicatePay, &money.transaction_id, why);
+    if change.needs_person(case.amount(money.amount_fen).data(evidence(money))).await? {
+        metrics::counter!("windlass_payments_disputed_total").increment(1);
+    }
+    Ok(())
+}
+
+fn evidence(money: &Money) -> serde_json::Value {
+    json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen, "known_by": money.known_by })
 }
 
 async fn is_known_elsewhere(change: &mut Change<'_>, transaction_id: &str) -> Result<bool, ChangeError> {

@@ -1,9 +1,11 @@
 //! What WeChat says of a payment, in the four answers that the business can act on.
 
+use serde_json::json;
 use windlass_engine::JobError;
 
 use super::take_money::Money;
 use super::wechat_pay::{TradeState, Transaction};
+use crate::findings::{FindingType, NewFinding};
 use crate::outside::{Fault, OutsideError, System};
 use crate::shop::Shop;
 use crate::verdict;
@@ -27,26 +29,48 @@ pub async fn ask_trade(shop: &Shop, order_no: &str) -> Result<Trade, JobError> {
 
 /// As [`ask_trade`], for whoever judges the failure itself.
 pub async fn query_trade(shop: &Shop, order_no: &str) -> Result<Trade, OutsideError> {
-    let transaction = shop.wechat_pay.query_by_out_trade_no(order_no).await?;
-    transaction.map_or(Ok(Trade::Unknown), |transaction| read_trade(transaction, order_no))
+    let Some(transaction) = shop.wechat_pay.query_by_out_trade_no(order_no).await? else {
+        return Ok(Trade::Unknown);
+    };
+    if let TradeState::Other(state) = &transaction.state {
+        unknown_state(shop, order_no, state).await;
+    }
+    read_trade(&transaction, order_no)
 }
 
-fn read_trade(transaction: Transaction, order_no: &str) -> Result<Trade, OutsideError> {
+fn read_trade(transaction: &Transaction, order_no: &str) -> Result<Trade, OutsideError> {
+    let unusable = |why: &str| OutsideError::new(System::WechatPay, "query_payment", Fault::Unavailable, why);
+    if transaction.out_trade_no != order_no {
+        return Err(unusable("WeChat answered for another order than the one that was asked for"));
+    }
     if transaction.state.is_paid() {
-        return money(&transaction, "query").map(Trade::Paid).ok_or_else(|| {
-            let lacks = "WeChat says that it is paid, and not how much or by which payment";
-            OutsideError::new(System::WechatPay, "query_payment", Fault::Unavailable, lacks)
-        });
+        let lacks = "WeChat says that it is paid, and not how much or by which payment";
+        return money(transaction, "query").map(Trade::Paid).ok_or_else(|| unusable(lacks));
     }
-    if transaction.state.is_over_unpaid() {
-        return Ok(Trade::Closed);
+    // An unknown state changes nothing: it may still be paid.
+    Ok(if transaction.state.is_over_unpaid() { Trade::Closed } else { Trade::Open })
+}
+
+/// Somebody should know (facts: commerce-states.md 2, gap 3). The answer is acted on all the same.
+pub async fn unknown_state(shop: &Shop, order_no: &str, state: &str) {
+    metrics::counter!("windlass_wechat_unknown_states_total").increment(1);
+    let key: String = format!("{order_no}:{state}").chars().take(60).collect();
+    let raised = async {
+        let mut tx = shop.ledger.begin().await?;
+        tx.raise(&NewFinding {
+            kind: FindingType::Status,
+            key: &key,
+            order_no: Some(order_no),
+            amount_fen: None,
+            text: "WeChat says a trade state that is not known: nothing was changed; look there what it means",
+            evidence: json!({ "trade_state": state }),
+        })
+        .await?;
+        tx.commit().await
+    };
+    if let Err(error) = raised.await {
+        tracing::error!(%error, order_no, state, "an unknown trade state could not be kept");
     }
-    if let TradeState::Other(state) = &transaction.state {
-        // Unknown: no change, and somebody should know (facts: commerce-states.md 2, gap 3).
-        tracing::error!(order_no, state, "WeChat says a trade state that is not known");
-        metrics::counter!("windlass_wechat_unknown_states_total").increment(1);
-    }
-    Ok(Trade::Open)
 }
 
 /// None when the record lacks what a paid one has.

@@ -21,7 +21,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Url};
 use windlass_engine::Timestamp;
 
-pub use bills::{BillAnswer, BillKind, BillLink, DownloadError};
+pub use bills::{BillAnswer, BillDownload, BillKind, BillLink, DownloadError, Packing};
 pub use calls::{CloseAnswer, PaymentRef, RefundRequest};
 pub use keys::{MerchantKey, PlatformKeys};
 pub use notice::{Event, Notice, NoticeContent, RefundNotice, Refused};

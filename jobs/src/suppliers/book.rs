@@ -5,7 +5,9 @@ use windlass_engine::Timestamp;
 
 use super::supplier_order::{CancelState, SupplierState, so_id};
 use super::ylh::CallbackItem;
-use crate::orders::{Change, ChangeError};
+use crate::findings::FindingType;
+use crate::orders::{Case, Change, ChangeError};
+use crate::payments::RESOLVED_BY;
 
 /// Written before the first call: from here on the supplier may have the order.
 pub async fn record_sending(change: &mut Change<'_>) -> Result<(), ChangeError> {
@@ -48,7 +50,45 @@ pub async fn set_supplier(
     .execute(change.tx().conn())
     .await?;
     change.event("supplier", state.as_str(), json!({ "haier_no": haier_no, "note": note })).await?;
-    change.refresh().await
+    change.refresh().await?;
+    match state {
+        SupplierState::Sending | SupplierState::OutOfStock => Ok(()),
+        SupplierState::Accepted => answered(change, &[Overdue::Create]).await,
+        SupplierState::Withdrawn
+        | SupplierState::Confirmed
+        | SupplierState::Rejected
+        | SupplierState::Cancelled => answered(change, &[Overdue::Create, Overdue::Confirm]).await,
+    }
+}
+
+/// An answer that the supplier owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    Create,
+    Confirm,
+    /// Of the so-manieth cancel.
+    Cancel(i64),
+}
+
+impl Overdue {
+    /// The key of its finding.
+    pub fn key(self, so_id: &str) -> String {
+        match self {
+            Self::Create => format!("{so_id}:create"),
+            Self::Confirm => format!("{so_id}:confirm"),
+            Self::Cancel(nth) => format!("{so_id}:cancel:{nth}"),
+        }
+    }
+}
+
+/// The supplier answered after all.
+async fn answered(change: &mut Change<'_>, answers: &[Overdue]) -> Result<(), ChangeError> {
+    let so_id = so_id(change.order_no());
+    for answer in answers {
+        let (kind, key) = (FindingType::SupplierOverdue, answer.key(&so_id));
+        change.tx().resolve_finding(kind, &key, RESOLVED_BY, "the supplier answered").await?;
+    }
+    Ok(())
 }
 
 /// Sets how far a wanted cancel is.
@@ -68,6 +108,22 @@ pub async fn set_cancel(change: &mut Change<'_>, cancel: CancelState, note: &str
     .execute(change.tx().conn())
     .await?;
     change.event("supplier_cancel", cancel.as_str(), json!({ "note": note })).await?;
+    change.refresh().await?;
+    if matches!(cancel, CancelState::Failed | CancelState::Done) {
+        let cancels = change.standing.supplier.as_ref().map_or(0, |supplier| supplier.cancels);
+        answered(change, &[Overdue::Cancel(cancels)]).await?;
+    }
+    Ok(())
+}
+
+/// Keeps why the customer sends the goods back.
+pub async fn set_return_reason(change: &mut Change<'_>, reason: &str) -> Result<(), ChangeError> {
+    let order_no = change.order_no().to_owned();
+    sqlx::query("UPDATE supplier_orders SET return_reason = $1 WHERE order_no = $2")
+        .bind(reason)
+        .bind(&order_no)
+        .execute(change.tx().conn())
+        .await?;
     change.refresh().await
 }
 
@@ -83,8 +139,7 @@ pub async fn record_quantities(
         let old = quantities(change, &so_id, &item.product_code).await?.unwrap_or_default();
         let goes_down = item.return_qty < old.returned || item.reject_qty < old.rejected;
         if goes_down && said_at.micros() > old.said_at {
-            let text = "the supplier takes back what it said of returned goods";
-            change.event("needs_person", text, json!({ "product_code": item.product_code })).await?;
+            takes_back(change, item, &old, said_at).await?;
         }
         sqlx::query(
             "INSERT INTO supplier_quantities (so_id, product_code, total_qty, received_qty, returned_qty, \
@@ -103,26 +158,40 @@ pub async fn record_quantities(
         .execute(change.tx().conn())
         .await?;
     }
-    let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(
-        "SELECT product_code, total_qty, returned_qty, rejected_qty FROM supplier_quantities WHERE so_id = $1 \
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "SELECT product_code, returned_qty, rejected_qty FROM supplier_quantities WHERE so_id = $1 \
          ORDER BY product_code",
     )
     .bind(&so_id)
     .fetch_all(change.tx().conn())
     .await?;
-    let returned = |(product_code, total, returned, rejected): (String, i64, i64, i64)| Returned {
+    let returned = |(product_code, returned, rejected): (String, i64, i64)| Returned {
         product_code,
-        total,
-        units: i64::saturating_add(returned, rejected).min(total),
+        units: i64::saturating_add(returned, rejected),
     };
     Ok(rows.into_iter().map(returned).collect())
 }
 
-/// What came back of a product, or was never taken.
+/// Less came back than was said before: what was paid for it stays paid until a person looked.
+async fn takes_back(
+    change: &mut Change<'_>,
+    item: &CallbackItem,
+    old: &Quantities,
+    said_at: Timestamp,
+) -> Result<(), ChangeError> {
+    let key = format!("{}:{}:{}", so_id(change.order_no()), item.product_code, said_at.micros());
+    let key: String = key.chars().take(64).collect();
+    let why = "the supplier says that less came back than it had said: look whether too much was refunded";
+    let data = json!({ "product_code": item.product_code, "returned_before": old.returned,
+        "rejected_before": old.rejected, "returned": item.return_qty, "rejected": item.reject_qty });
+    let case = Case::new(FindingType::UnsolicitedReturn, &key, why).data(data);
+    change.needs_person(case).await.map(drop)
+}
+
+/// What came back of a product, or was never taken, as the supplier says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Returned {
     pub product_code: String,
-    pub total: i64,
     pub units: i64,
 }
 

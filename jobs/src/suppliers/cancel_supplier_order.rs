@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome};
 
-use super::book::{set_cancel, set_supplier};
+use super::book::set_cancel;
+use super::let_go::{kept, let_go};
 use super::supplier_order::{CancelState, SupplierState};
 use super::ylh::CancelAsked;
 use crate::effect::{Asked, Effect, EffectKind, Ended, Told, perform};
-use crate::orders::{Change, ChangeError, STEP_ATTEMPTS_MAX, STEP_BACKOFF, Standing, wind_down};
+use crate::orders::{Change, ChangeError, STEP_ATTEMPTS_MAX, STEP_BACKOFF, Standing};
 use crate::outside::OutsideError;
 use crate::shop::Shop;
 
@@ -49,7 +50,12 @@ impl Job for CancelSupplierOrder {
         }
 
         let asked = nth_cancel(&supplier.so_id, supplier.cancels);
-        let reason: String = standing.order.reason.chars().take(REASON_CHARS_MAX).collect();
+        let reason = match standing.order.reason.as_str() {
+            // A return: the order itself is not given up.
+            "" => supplier.return_reason.as_str(),
+            reason => reason,
+        };
+        let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
         let ended = perform(
             &shop.ledger,
             effect(&asked, &self.order_no),
@@ -110,15 +116,8 @@ async fn record(change: &mut Change<'_>, ended: Ended<bool>) -> Result<(), Chang
     }
     match ended {
         Ended::Done(false) => set_cancel(change, CancelState::Asked, "").await,
-        Ended::Done(true) => {
-            set_supplier(change, SupplierState::Cancelled, None, "cancelled before").await?;
-            set_cancel(change, CancelState::Done, "").await?;
-            wind_down(change).await
-        }
-        Ended::Refused { code, reason } => {
-            set_cancel(change, CancelState::Failed, &format!("{code} {reason}")).await?;
-            wind_down(change).await
-        }
+        Ended::Done(true) => let_go(change, None, "cancelled before").await,
+        Ended::Refused { code, reason } => kept(change, &format!("{code} {reason}")).await,
         // The callback will tell; the watch sees to it that somebody hears when it does not.
         Ended::InDoubt { .. } => set_cancel(change, CancelState::Asked, "in doubt").await,
     }

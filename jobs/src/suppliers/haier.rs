@@ -12,6 +12,7 @@ mod token;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::AUTHORIZATION;
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub use settings::{HaierCalls, HaierSettings};
 pub use stock::{Stock, StockRow};
 
 use crate::outside::{Call, Http, OutsideError, System};
-use crate::token::{Tokens, with_token};
+use crate::token::{Kept, Tokens, with_token};
 use token::HaierTokens;
 
 /// The client of one account at Haier.
@@ -55,12 +56,12 @@ impl Haier {
         Self { http, tokens, source, settings }
     }
 
-    /// Sees to it that a good token is at hand.
+    /// Replaces the token when it would need it within `ahead`, and it is in use ([`Tokens::keep_alive`]).
     ///
     /// # Errors
-    /// When none can be had.
-    pub async fn refresh_token(&self) -> Result<(), OutsideError> {
-        self.tokens.get(&*self.source).await.map(drop)
+    /// When a new one cannot be had.
+    pub async fn keep_token(&self, ahead: Duration) -> Result<Kept, OutsideError> {
+        self.tokens.keep_alive(&*self.source, ahead).await
     }
 
     fn call(&self, name: &'static str) -> Call {

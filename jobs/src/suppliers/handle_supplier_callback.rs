@@ -6,17 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome, Timestamp};
 
-use super::book::{Returned, record_quantities, set_cancel, set_supplier};
+use super::book::{record_quantities, set_supplier};
 use super::callbacks::order_of;
 use super::cancel_supplier_order;
+use super::let_go::{came_back, kept, let_go, refuse, supplier};
 use super::place_supplier_order::{self, cancel_what_is_over};
-use super::supplier_order::{CancelState, SupplierState};
+use super::supplier_order::{CancelState, SupplierState, so_id};
 use super::ylh::{Callback, Method, verify_form};
 use crate::callback::callback;
-use crate::orders::{
-    Change, ChangeError, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, bought, give_up, wind_down,
-};
-use crate::payments::reserve_refund;
+use crate::findings::FindingType;
+use crate::orders::{Case, Change, ChangeError, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, wind_down};
 use crate::shop::Shop;
 
 /// Acts on a stored callback of YLH.
@@ -83,29 +82,24 @@ async fn apply(change: &mut Change<'_>, said: &Callback, said_at: Timestamp) -> 
         (Method::OutOfStock, 1) => out_of_stock(change, said).await,
         (Method::Cancel, 1) => {
             record_quantities(change, &said.items, said_at).await?;
-            cancelled(change, said).await
+            let_go(change, said.ext_order_no.as_deref(), "").await
         }
-        (Method::Cancel, 0) => not_cancelled(change, said.fail_msg.as_deref().unwrap_or("")).await,
+        (Method::Cancel, 0) => kept(change, said.fail_msg.as_deref().unwrap_or("")).await,
         (Method::Cancel, 2) => {
             let returned = record_quantities(change, &said.items, said_at).await?;
-            cancelled_in_part(change, said, &returned).await
+            came_back(change, said.ext_order_no.as_deref(), &returned).await
         }
-        // What 0 means with out-of-stock is not explained; a state that is not printed is for a person.
-        (Method::OutOfStock, 0) => Ok(()),
-        (_, state) => {
-            let data = json!({ "state": state });
-            change.needs_person("YLH says a state that is not known", data).await.map(drop)
-        }
+        _ => not_known(change, said).await,
     }
 }
 
-/// As YLH has it; a callback is about an order that was sent, so there is one.
-fn supplier(change: &Change<'_>) -> (SupplierState, CancelState) {
-    change
-        .standing
-        .supplier
-        .as_ref()
-        .map_or((SupplierState::Sending, CancelState::None), |supplier| (supplier.state, supplier.cancel))
+/// A state that is not printed, and out-of-stock with 0, of which it is not said what it means (facts: ylh.md 10): it
+/// changes nothing, and somebody should ask YLH.
+async fn not_known(change: &mut Change<'_>, said: &Callback) -> Result<(), ChangeError> {
+    let data = json!({ "method": said.method, "state": said.state, "text": said.fail_msg });
+    let key = format!("{}:{:?}:{}", change.order_no(), said.method, said.state).to_lowercase();
+    let why = "YLH says a state of which it is not known what it means: nothing was changed; ask YLH";
+    change.needs_person(Case::new(FindingType::Status, &key, why).data(data)).await.map(drop)
 }
 
 async fn confirmed(change: &mut Change<'_>, said: &Callback) -> Result<(), ChangeError> {
@@ -138,6 +132,10 @@ async fn not_accepted(change: &mut Change<'_>, said: &Callback) -> Result<(), Ch
     }
     let reason = said.fail_msg.as_deref().unwrap_or("no reason given");
     set_supplier(change, SupplierState::Rejected, said.ext_order_no.as_deref(), reason).await?;
+    let so_id = so_id(change.order_no());
+    let why = "the supplier did not accept the order; the money goes back by itself, and then this ends";
+    let case = Case::new(FindingType::SupplierRejected, &so_id, why).amount(change.standing.order.total_fen);
+    change.needs_person(case.data(json!({ "reason": reason }))).await?;
     refuse(change, &format!("the supplier did not accept the order: {reason}")).await
 }
 
@@ -151,62 +149,4 @@ async fn out_of_stock(change: &mut Change<'_>, said: &Callback) -> Result<(), Ch
     let reason = said.fail_msg.as_deref().unwrap_or("缺货");
     set_supplier(change, SupplierState::OutOfStock, said.ext_order_no.as_deref(), reason).await?;
     refuse(change, &format!("the supplier is out of stock: {reason}")).await
-}
-
-/// Wholly cancelled, intercepted, or refused at the door: also without anybody having asked.
-async fn cancelled(change: &mut Change<'_>, said: &Callback) -> Result<(), ChangeError> {
-    if supplier(change).0 == SupplierState::Cancelled {
-        return Ok(());
-    }
-    set_supplier(change, SupplierState::Cancelled, said.ext_order_no.as_deref(), "").await?;
-    set_cancel(change, CancelState::Done, "").await?;
-    if change.state() == OrderState::Completed {
-        let amount_fen = change.standing.refundable_fen();
-        return reserve_refund(change, amount_fen, "returned after completion").await;
-    }
-    refuse(change, "the supplier cancelled it, or it was refused at the door").await
-}
-
-async fn not_cancelled(change: &mut Change<'_>, reason: &str) -> Result<(), ChangeError> {
-    let (state, cancel) = supplier(change);
-    if state.is_live() && matches!(cancel, CancelState::Wanted | CancelState::Asked) {
-        set_cancel(change, CancelState::Failed, reason).await?;
-        wind_down(change).await?;
-    }
-    Ok(())
-}
-
-/// Some of it came back or was not taken: that much is refunded, once, whatever the callback is repeated.
-async fn cancelled_in_part(
-    change: &mut Change<'_>,
-    said: &Callback,
-    returned: &[Returned],
-) -> Result<(), ChangeError> {
-    let lines = change.lines().await?;
-    let all = lines.iter().all(|line| {
-        returned
-            .iter()
-            .any(|back| back.product_code == line.product_code && back.units >= back.total && back.total > 0)
-    });
-    if all {
-        return cancelled(change, said).await;
-    }
-    let bought = bought(&lines);
-    let due_fen = returned
-        .iter()
-        .fold(0, |sum: i64, back| sum.saturating_add(bought.worth_fen(&back.product_code, back.units)));
-    let promised_fen = change.standing.payment.paid_fen.saturating_sub(change.standing.refundable_fen());
-    reserve_refund(change, due_fen.saturating_sub(promised_fen), "returned or refused in part").await?;
-    not_cancelled(change, "only in part").await
-}
-
-/// The order cannot be fulfilled: begins to wind it down, or goes on when it is being wound down already.
-async fn refuse(change: &mut Change<'_>, reason: &str) -> Result<(), ChangeError> {
-    match change.state() {
-        state if state.is_winding_down() => wind_down(change).await,
-        state if state.may_become(OrderState::Refusing) => {
-            give_up(change, OrderState::Refusing, reason).await
-        }
-        _ => Ok(()),
-    }
 }

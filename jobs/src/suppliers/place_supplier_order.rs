@@ -11,10 +11,11 @@ use super::book::{record_sending, set_cancel, set_supplier};
 use super::supplier_order::{CancelState, SupplierState, so_id};
 use super::ylh::{Consignee, Created, SupplierLine, SupplierOrder};
 use crate::effect::{Asked, Effect, EffectKind, Ended, Told, perform};
+use crate::findings::FindingType;
 use crate::money::Fen;
 use crate::orders::{
-    Change, ChangeError, LineRow, OrderRow, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, give_up, standing,
-    wind_down,
+    Case, Change, ChangeError, LineRow, OrderRow, OrderState, STEP_ATTEMPTS_MAX, STEP_BACKOFF, give_up,
+    standing, wind_down,
 };
 use crate::outside::OutsideError;
 use crate::shop::Shop;
@@ -143,6 +144,7 @@ async fn accepted(change: &mut Change<'_>, placed: Placed) -> Result<(), ChangeE
     let state = change.standing.supplier.as_ref().map(|supplier| supplier.state);
     if placed.duplicate {
         change.event("supplier", "YLH had the order already: an answer was lost", json!(null)).await?;
+        known_before(change).await?;
     }
     // The confirm callback may have come before our own answer: then nothing goes backwards.
     if matches!(state, Some(SupplierState::Sending | SupplierState::Withdrawn)) {
@@ -159,6 +161,19 @@ async fn accepted(change: &mut Change<'_>, placed: Placed) -> Result<(), ChangeE
         order if order.wants_no_money() => cancel_what_is_over(change).await,
         _ => Ok(()),
     }
+}
+
+/// A number that YLH knows although it was told of it only once is not surely ours (facts: ylh.md 4).
+async fn known_before(change: &mut Change<'_>) -> Result<(), ChangeError> {
+    let order_no = change.order_no().to_owned();
+    let so_id = so_id(&order_no);
+    if change.tx().effect_tells(effect(&so_id, &order_no)).await? > 1 {
+        return Ok(());
+    }
+    let key = format!("{so_id}:known-before");
+    let why =
+        "YLH has an order of this number that we had not sent before: look there whether it is this order";
+    change.needs_person(Case::new(FindingType::SupplierRejected, &key, why)).await.map(drop)
 }
 
 /// The supplier has an order that is over here: it must not send it (facts: ylh.md 11).

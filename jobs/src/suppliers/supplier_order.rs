@@ -53,6 +53,14 @@ impl Bought {
         self.0.entry(product_code.to_owned()).or_default().push((quantity, actual_fen));
     }
 
+    /// Each product with its units, over all lines.
+    pub fn products(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.0.iter().map(|(code, lines)| {
+            let units = lines.iter().fold(0, |sum: i64, (quantity, _)| sum.saturating_add(*quantity));
+            (code.as_str(), units)
+        })
+    }
+
     /// What `units` of a product are worth to the customer: the dearest lines of the product first, so that a
     /// refund never falls short of what was paid for what came back.
     pub fn worth_fen(&self, product_code: &str, units: i64) -> i64 {

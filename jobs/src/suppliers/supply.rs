@@ -1,4 +1,5 @@
-//! What Haier sells, at what price, and how much of it: asked for what is not known freshly, and kept.
+//! What Haier sells, at what price, and how much of it, for one order: asked for what is not known freshly, and kept in
+//! the catalogue beside what the synchronisation learns.
 //!
 //! What was learned is kept even when the rest of the question failed, so that the next attempt asks for less. A
 //! failed call is never "not for sale" and never "none in stock" (facts: haier.md 10).
@@ -10,7 +11,10 @@ use futures_util::{StreamExt, stream};
 use sqlx::AnyConnection;
 use windlass_engine::{JobError, Timestamp};
 
-use super::haier::{Price, Product};
+use super::catalogue::{
+    ROWS_AT_ONCE, keep_prices, keep_products, keep_stock, keep_unknown, numbered, why_unpriced,
+};
+use super::haier::{Price, Product, Stock};
 use crate::ledger::LedgerError;
 use crate::orders::LineRow;
 use crate::outside::OutsideError;
@@ -19,9 +23,6 @@ use crate::verdict;
 
 /// Units by product code.
 pub type Wanted = BTreeMap<String, i64>;
-
-/// Rows of one statement, as everywhere (design: sql.md, bulk load).
-const ROWS_AT_ONCE: usize = 50;
 
 /// The last good word on the products of one order.
 #[derive(Clone, Debug, Default)]
@@ -95,26 +96,38 @@ impl Supply {
         Ok(supply)
     }
 
+    /// A price says whether the product may be bought, too; the list alone is asked where it says that it may not.
     async fn read_goods(
         &mut self,
         conn: &mut AnyConnection,
         codes: &[&String],
         since: i64,
     ) -> Result<(), sqlx::Error> {
-        let sql = format!(
-            "SELECT product_code, refusal, invoice_price_fen FROM supply WHERE asked_at >= $1 \
-             AND product_code IN ({})",
-            numbered(2, codes.len())
+        let codes_listed = numbered(2, codes.len());
+        let priced = format!(
+            "SELECT product_code, refusal, COALESCE(invoice_fen, supply_fen, 0) AS cost_fen, asked_at FROM prices \
+             WHERE asked_at >= $1 AND product_code IN ({codes_listed})"
         );
-        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).bind(since);
-        for code in codes {
-            query = query.bind(code.as_str());
+        let refused = format!(
+            "SELECT product_code, refusal, CAST(0 AS BIGINT) AS cost_fen, last_seen_at FROM products \
+             WHERE last_seen_at >= $1 AND for_sale = 0 AND product_code IN ({codes_listed})"
+        );
+        let mut newest = BTreeMap::<String, i64>::new();
+        for (sql, is_list) in [(priced, false), (refused, true)] {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).persistent(false).bind(since);
+            for code in codes {
+                query = query.bind(code.as_str());
+            }
+            let rows: Vec<(String, String, i64, i64)> = query.fetch_all(&mut *conn).await?;
+            for (code, refusal, invoice_price_fen, at) in rows {
+                if newest.get(&code).is_some_and(|known| *known > at) {
+                    continue;
+                }
+                newest.insert(code.clone(), at);
+                let refusal = if is_list { not_procurable(&refusal) } else { refusal };
+                self.goods.insert(code, Good { refusal, invoice_price_fen });
+            }
         }
-        let rows: Vec<(String, String, i64)> = query.fetch_all(conn).await?;
-        self.goods.extend(
-            rows.into_iter()
-                .map(|(code, refusal, invoice_price_fen)| (code, Good { refusal, invoice_price_fen })),
-        );
         Ok(())
     }
 
@@ -142,35 +155,37 @@ impl Supply {
 
     /// Asks what is sold and at what price.
     async fn ask_goods(&mut self, shop: &Shop, codes: &[String]) -> Result<(), JobError> {
+        let asked_at = shop.clock.now();
         let products = shop.haier.products(codes).await.map_err(verdict::of_outside)?;
         let sold: Vec<String> =
             products.found.values().filter(|p| p.is_for_sale).map(|p| p.code.clone()).collect();
-        let mut learned: Vec<(String, Good)> =
-            products.found.into_values().filter(|p| !p.is_for_sale).map(not_sold).collect();
         let mut gap = products.unasked.map(|unasked| unasked.error);
-        let mut silent = products.unknown;
+        let mut silent = products.unknown.clone();
+        let mut prices = BTreeMap::new();
         if !sold.is_empty() {
             match shop.haier.prices(&sold).await {
-                Ok(prices) => {
-                    learned.extend(prices.found.into_values().map(priced));
-                    silent.extend(prices.unknown);
-                    gap = gap.or(prices.unasked.map(|unasked| unasked.error));
+                Ok(said) => {
+                    prices = said.found;
+                    silent.extend(said.unknown);
+                    gap = gap.or(said.unasked.map(|unasked| unasked.error));
                 }
                 Err(error) => gap = gap.or(Some(error)),
             }
         }
-        keep_goods(shop, &learned).await?;
-        self.goods.extend(learned);
+        keep_goods(shop, asked_at, &products.found, &products.unknown, &prices).await?;
+        self.goods.extend(products.found.into_values().filter(|p| !p.is_for_sale).map(not_sold));
+        self.goods.extend(prices.into_values().map(priced));
         answered(gap, &silent)
     }
 
     /// Asks how many there are: a product a call (facts: haier.md 6).
     async fn ask_stock(&mut self, shop: &Shop, codes: &[String], county_code: &str) -> Result<(), JobError> {
+        let asked_at = shop.clock.now();
         let ask = |code: String| async move {
             let stock = shop.haier.stock(&code, county_code).await;
-            (code, stock.map(|stock| stock.quantity()))
+            (code, stock)
         };
-        let answers: Vec<(String, Result<i64, OutsideError>)> = stream::iter(codes.to_vec())
+        let answers: Vec<(String, Result<Stock, OutsideError>)> = stream::iter(codes.to_vec())
             .map(ask)
             .buffer_unordered(shop.settings.supply_questions_at_once.max(1))
             .collect()
@@ -178,11 +193,17 @@ impl Supply {
         let (mut learned, mut gap) = (Vec::new(), None);
         for (code, answer) in answers {
             match answer {
-                Ok(quantity) => learned.push((code, quantity)),
+                Ok(stock) if stock.is_said => learned.push((code, stock.quantity())),
+                // For this order it counts as none; nothing is written down for no word.
+                Ok(stock) => _ = self.stock.insert(code, stock.quantity()),
                 Err(error) => gap = Some(error),
             }
         }
-        keep_stock(shop, county_code, &learned).await?;
+        if !learned.is_empty() {
+            let mut tx = shop.ledger.begin().await?;
+            keep_stock(&mut tx, asked_at, county_code, &learned).await?;
+            tx.commit().await?;
+        }
         self.stock.extend(learned);
         answered(gap, &[])
     }
@@ -193,20 +214,18 @@ fn missing<T>(wanted: &Wanted, known: &BTreeMap<String, T>) -> Vec<String> {
 }
 
 fn not_sold(product: Product) -> (String, Good) {
-    let refusal =
-        product.refusal.filter(|text| !text.is_empty()).unwrap_or_else(|| "商品暂不可采".to_owned());
-    (product.code, Good { refusal: format!("{refusal} (not procurable)"), invoice_price_fen: 0 })
+    let refusal = not_procurable(product.refusal.as_deref().unwrap_or_default());
+    (product.code, Good { refusal, invoice_price_fen: 0 })
+}
+
+fn not_procurable(reason: &str) -> String {
+    let reason = if reason.is_empty() { "商品暂不可采" } else { reason };
+    format!("{reason} (not procurable)")
 }
 
 fn priced(price: Price) -> (String, Good) {
-    let refusal = match (&price.refusal, price.supply) {
-        (Some(text), _) if !text.is_empty() => format!("{text} (no price)"),
-        (_, None) => "价格未生效 (no price)".to_owned(),
-        _ if !price.is_for_sale => "商品暂不可采 (not procurable)".to_owned(),
-        _ => String::new(),
-    };
     let invoice_price_fen = price.invoice.or(price.supply).map_or(0, |fen| fen.get());
-    (price.code, Good { refusal, invoice_price_fen })
+    (price.code.clone(), Good { refusal: why_unpriced(&price), invoice_price_fen })
 }
 
 /// Whether everything that was asked was answered.
@@ -219,63 +238,16 @@ fn answered(gap: Option<OutsideError>, silent: &[String]) -> Result<(), JobError
     }
 }
 
-/// In the order of the codes, so that two transactions which learned the same wait for each other in line.
-async fn keep_goods(shop: &Shop, learned: &[(String, Good)]) -> Result<(), LedgerError> {
-    if learned.is_empty() {
-        return Ok(());
-    }
-    let now = shop.clock.now();
-    let learned: BTreeMap<&str, &Good> = learned.iter().map(|(code, good)| (code.as_str(), good)).collect();
-    let learned: Vec<_> = learned.into_iter().collect();
+async fn keep_goods(
+    shop: &Shop,
+    asked_at: Timestamp,
+    products: &BTreeMap<String, Product>,
+    unknown: &[String],
+    prices: &BTreeMap<String, Price>,
+) -> Result<(), LedgerError> {
     let mut tx = shop.ledger.begin().await?;
-    for chunk in learned.chunks(ROWS_AT_ONCE) {
-        let sql = format!(
-            "INSERT INTO supply (product_code, refusal, invoice_price_fen, asked_at) VALUES {} \
-             ON CONFLICT (product_code) DO UPDATE SET refusal = excluded.refusal, \
-             invoice_price_fen = excluded.invoice_price_fen, asked_at = excluded.asked_at",
-            rows(chunk.len(), 3)
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(now.micros());
-        for (code, good) in chunk {
-            query = query.bind(*code).bind(&good.refusal).bind(good.invoice_price_fen);
-        }
-        query.execute(tx.conn()).await?;
-    }
+    keep_products(&mut tx, asked_at, products.values()).await?;
+    keep_unknown(&mut tx, asked_at, unknown).await?;
+    keep_prices(&mut tx, asked_at, prices.values()).await?;
     tx.commit().await
-}
-
-/// In the order of the codes, as [`keep_goods`].
-async fn keep_stock(shop: &Shop, county_code: &str, learned: &[(String, i64)]) -> Result<(), LedgerError> {
-    if learned.is_empty() {
-        return Ok(());
-    }
-    let now: Timestamp = shop.clock.now();
-    let learned: BTreeMap<&str, i64> = learned.iter().map(|(code, stock)| (code.as_str(), *stock)).collect();
-    let learned: Vec<_> = learned.into_iter().collect();
-    let mut tx = shop.ledger.begin().await?;
-    for chunk in learned.chunks(ROWS_AT_ONCE) {
-        let sql = format!(
-            "INSERT INTO stock (product_code, county_code, quantity, asked_at) VALUES {} \
-             ON CONFLICT (product_code, county_code) DO UPDATE SET quantity = excluded.quantity, \
-             asked_at = excluded.asked_at",
-            rows(chunk.len(), 3)
-        );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(now.micros());
-        for (code, quantity) in chunk {
-            query = query.bind(*code).bind(county_code).bind(*quantity);
-        }
-        query.execute(tx.conn()).await?;
-    }
-    tx.commit().await
-}
-
-/// `$2, $3, ..`: so many from `first`.
-fn numbered(first: usize, count: usize) -> String {
-    (first..first + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
-}
-
-/// `($2, $3, $4, $1), ..`: rows of `columns` parameters each, and the instant, which is the first.
-fn rows(count: usize, columns: usize) -> String {
-    let row = |n: usize| format!("({}, $1)", numbered(2 + n * columns, columns));
-    (0..count).map(row).collect::<Vec<_>>().join(", ")
 }

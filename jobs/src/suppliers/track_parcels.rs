@@ -15,8 +15,8 @@ use super::haier::Parcel;
 use super::ylh::{STORE_LOGISTICS_MAX, Waybill};
 use crate::notifications::{Template, notify};
 use crate::orders::{
-    Change, ChangeError, CompleteOrder, OrderState, SeenParcel, has_news, record_parcels, standing,
-    want_upload,
+    AnnounceDelivery, Change, ChangeError, CompleteOrder, OrderState, RemindReceipt, SeenParcel, has_news,
+    record_parcels, standing, want_upload,
 };
 use crate::outside::OutsideError;
 use crate::shop::Shop;
@@ -196,8 +196,15 @@ async fn record_arrivals(
     if arrived {
         change.move_to(OrderState::Delivered, "every parcel was handed over").await?;
         let order_no = order_no.to_owned();
-        let after = Duration::from_secs(shop.settings.complete_after_s);
-        change.next_after(&CompleteOrder { order_no }, after).await?;
+        let complete_after = Duration::from_secs(shop.settings.complete_after_s);
+        let remind_after = Duration::from_secs(shop.settings.remind_receipt_after_s);
+        if shop.settings.announce_deliveries {
+            change.next(&AnnounceDelivery { order_no: order_no.clone() }).await?;
+        }
+        if !remind_after.is_zero() && remind_after < complete_after {
+            change.next_after(&RemindReceipt { order_no: order_no.clone() }, remind_after).await?;
+        }
+        change.next_after(&CompleteOrder { order_no, received: false }, complete_after).await?;
     }
     change.commit().await?;
     Ok(arrived)

@@ -11,6 +11,7 @@ mod token;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde::Deserialize;
@@ -26,7 +27,7 @@ pub use settings::{YlhPaths, YlhSettings};
 
 use crate::outside::lenient::{maybe_text, rows as rows_field, text, text_of};
 use crate::outside::{Call, Http, OutsideError, System};
-use crate::token::{Tokens, with_token};
+use crate::token::{Kept, Tokens, with_token};
 use token::YlhTokens;
 use wire::{Attempt, Envelope};
 
@@ -94,12 +95,12 @@ impl Ylh {
         Self { http, tokens, source, settings }
     }
 
-    /// Sees to it that a good token is at hand.
+    /// Replaces the token when it would need it within `ahead`, and it is in use ([`Tokens::keep_alive`]).
     ///
     /// # Errors
-    /// When none can be had.
-    pub async fn refresh_token(&self) -> Result<(), OutsideError> {
-        self.tokens.get(&*self.source).await.map(drop)
+    /// When a new one cannot be had.
+    pub async fn keep_token(&self, ahead: Duration) -> Result<Kept, OutsideError> {
+        self.tokens.keep_alive(&*self.source, ahead).await
     }
 
     /// Places an order. The same order makes the same bytes each time, so that a repetition is one.

@@ -92,6 +92,36 @@ async fn a_token_is_replaced_before_its_end() {
 }
 
 #[tokio::test]
+async fn a_token_in_use_is_kept_alive_and_another_is_left_alone() {
+    let (shelf, clock, mint) = (Arc::default(), Clock::by_hand(START), Mint::new());
+    let (a, b) = (tokens(&shelf, &clock, "a"), tokens(&shelf, &clock, "b"));
+    let ahead = Duration::from_secs(360);
+    assert!(matches!(a.keep_alive(&*mint, ahead).await, Ok(Kept::Unused)));
+    b.get(&*mint).await.unwrap();
+    clock.advance(Duration::from_secs(2639));
+    assert!(matches!(a.keep_alive(&*mint, ahead).await, Ok(Kept::Good(_))));
+    assert_eq!(mint.fetches(), 1);
+    clock.advance(Duration::from_secs(1));
+    let (left, right) = tokio::join!(a.keep_alive(&*mint, ahead), b.keep_alive(&*mint, ahead));
+    assert!(left.is_ok() && right.is_ok());
+    assert_eq!(mint.fetches(), 2);
+    assert_eq!(b.get(&*mint).await.unwrap().value.expose(), "T2");
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_replaced_early_stays_good() {
+    let (shelf, clock) = (Arc::new(MemoryShelf::default()), Clock::by_hand(START));
+    let mint = Mint::new();
+    tokens(&shelf, &clock, "a").get(&*mint).await.unwrap();
+    clock.advance(Duration::from_secs(2_700));
+    let broken = Arc::new(Mint { fetches: AtomicU32::new(0), stuck: false, broken: true });
+    let b = tokens(&shelf, &clock, "b");
+    assert!(b.keep_alive(&*broken, Duration::from_secs(360)).await.is_err());
+    assert_eq!(b.get(&*broken).await.unwrap().value.expose(), "T1");
+    assert_eq!(broken.fetches(), 1);
+}
+
+#[tokio::test]
 async fn those_who_waited_for_a_failed_fetch_share_its_fate() {
     let mint = Arc::new(Mint { fetches: AtomicU32::new(0), stuck: false, broken: true });
     let (shelf, clock) = (Arc::default(), Clock::by_hand(START));

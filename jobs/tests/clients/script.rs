@@ -39,6 +39,8 @@ pub enum Reply {
         headers: Vec<(String, String)>,
         body: String,
     },
+    /// 200 with a body of any bytes.
+    Bytes(Vec<u8>),
     /// The request is read and nothing is said.
     Silence,
     /// The request is read and the connection closed.
@@ -125,6 +127,10 @@ async fn serve<S: Fn(&Request) -> Reply>(stream: TcpStream, script: Arc<S>, seen
                     head.push_str(&format!("content-length: {}\r\n", body.len()));
                 }
                 stream.write_all(format!("{head}\r\n{body}").as_bytes()).await
+            }
+            Reply::Bytes(body) => {
+                let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all(&[head.as_bytes(), &body].concat()).await
             }
             Reply::Silence => {
                 // Until the client has had enough.

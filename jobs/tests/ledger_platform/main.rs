@@ -35,6 +35,8 @@ mod effect_once;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
+mod housekeeping;
+#[cfg(test)]
 mod job;
 #[cfg(test)]
 mod open;

@@ -24,7 +24,7 @@ on_every_engine! {
 }
 
 /// A form as YLH sends it, signed (facts: ylh.md 9).
-fn form(method: &str, stamp: &str, data: &str) -> Vec<u8> {
+pub fn form(method: &str, stamp: &str, data: &str) -> Vec<u8> {
     signed(method, stamp, data, credentials().ylh.callback_secret)
 }
 
@@ -41,14 +41,14 @@ fn signed(method: &str, stamp: &str, data: &str, secret: &str) -> Vec<u8> {
 
 impl Town {
     /// YLH calls; answers whether we took it.
-    async fn ylh_says(&self, body: Vec<u8>) -> bool {
+    pub async fn ylh_says(&self, body: Vec<u8>) -> bool {
         let shop = self.house().shop.clone();
         let answer = self.house().on_runtime(async move { receive_ylh_callback(&shop, &body).await }).await;
         assert_eq!(answer.status, 200);
         answer.body["success"].as_bool().expect("an answer of YLH's form")
     }
 
-    async fn heard(&self, no: &str, callbacks: usize) -> OrderView {
+    pub async fn heard(&self, no: &str, callbacks: usize) -> OrderView {
         self.until_view(no, "having heard the callbacks", |view| {
             view.events.iter().filter(|event| event.kind == "supplier_callback").count() == callbacks
         })
@@ -56,20 +56,20 @@ impl Town {
     }
 
     /// An order that YLH has and says nothing of by itself.
-    async fn placed(&self, no: &str) {
+    pub async fn placed(&self, no: &str) {
         self.order(no, &["FAKE00001", "FAKE00002"], Some(5)).await;
         self.until(no, OrderState::Placed).await;
     }
 }
 
-async fn silent_town(engine: Engine) -> Town {
+pub async fn silent_town(engine: Engine) -> Town {
     let mut plan = Plan::calm();
     plan.pace.confirm = Span::hours(100, 101);
     plan.pace.cancel_answer = Span::hours(100, 101);
     Town::build(engine, plan).await
 }
 
-fn data(no: &str, state: i64, rest: &str) -> String {
+pub fn data(no: &str, state: i64, rest: &str) -> String {
     format!(r#"{{"ExtOrderNo":"SO.{no}","PlatformOrderNo":"{no}-1","State":{state}{rest}}}"#)
 }
 
@@ -210,7 +210,7 @@ async fn a_payment_of_another_amount_is_left_to_a_person(engine: Engine) {
     let view =
         town.until_view("SO-7006", "a dispute", |view| view.payment.state.as_str() == "disputed").await;
     assert_eq!(view.order.state, OrderState::Pending);
-    assert!(view.events.iter().any(|event| event.kind == "needs_person"));
+    assert!(view.events.iter().any(|event| event.kind == "finding"));
     assert_eq!(town.tally().await.needs_person, 1);
 }
 
@@ -241,7 +241,7 @@ async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_agai
     }
     for no in ["SO-7302", "SO-7303"] {
         let view = town.view(no).await.expect("there");
-        assert_eq!(view.events.iter().filter(|event| event.kind == "needs_person").count(), 1, "{no}");
+        assert_eq!(view.events.iter().filter(|event| event.kind == "finding").count(), 1, "{no}");
         assert!(view.order.version < 5, "{}: {:#?}", view.order.version, view.events);
     }
     assert_eq!(town.view("SO-7302").await.expect("there").payment.paid_fen, 0, "it is the first order's");

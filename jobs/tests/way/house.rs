@@ -16,7 +16,7 @@ use windlass_engine::{Clock, Job, JobId, JobTable, NewJob, State, Store};
 use windlass_jobs::ledger::{Ledger, LedgerShelf};
 use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
 use windlass_jobs::notifications::mail::{MailSettings, MailTls, Mailer};
-use windlass_jobs::notifications::{Part, SubscribeTemplate, Template};
+use windlass_jobs::notifications::{Notifier, Part, SubscribeTemplate, Template, Templates, ask_dead_jobs};
 use windlass_jobs::orders::{ExpireUnpaidOrders, SweepOrders};
 use windlass_jobs::outbox::{Relay, RelaySettings};
 use windlass_jobs::outside::{Http, HttpSettings, Secret};
@@ -76,7 +76,7 @@ impl House {
         let built = runtime.spawn(async move {
             let ledger = open_ledger(&ground).await;
             let store = open_store(&ground).await;
-            let shop = Arc::new(shop(&ground, ledger));
+            let shop = Arc::new(shop(&ground, ledger, store.clone()));
             let door = door::open(shop.clone()).await;
             start(&shop, &store);
             (shop, store, door)
@@ -176,7 +176,7 @@ fn once<J: Job>(job: &J, clock: &Clock) -> NewJob {
     NewJob::of(job, clock).id(JobId::derived(&[J::KIND, &clock.wall().micros().to_string()]))
 }
 
-fn shop(ground: &Ground, ledger: Ledger) -> Shop {
+fn shop(ground: &Ground, ledger: Ledger, store: Arc<dyn Store>) -> Shop {
     let out = credentials();
     let clock = ground.clock.clone();
     let http = Http::new(&HttpSettings::default(), clock.clone()).expect("a client");
@@ -201,6 +201,14 @@ fn shop(ground: &Ground, ledger: Ledger) -> Shop {
             },
         ),
         mailer: Mailer::new(mail(ground, &out), clock.clone()),
+        notifier: Notifier::new(
+            Templates::load(None).expect("our own are sound"),
+            &Secret::new("a key for tests"),
+            ground.settings.webhook_post(),
+            clock.clone(),
+        )
+        .expect("a notifier")
+        .asking_dead_jobs(ask_dead_jobs(store)),
         settings: ground.settings.clone(),
         clock,
         ledger,

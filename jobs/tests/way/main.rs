@@ -25,6 +25,9 @@ macro_rules! on_every_engine {
     };
 }
 
+#[path = "../reconcile/bills.rs"]
+#[expect(dead_code, reason = "not every target needs all of it")]
+mod bills;
 mod door;
 mod house;
 mod town;
@@ -32,9 +35,14 @@ mod town;
 mod callbacks;
 mod cancel;
 mod crash;
+mod gaps;
+mod hands;
 mod happy;
+mod heal;
 mod late;
 mod others;
 mod refuse;
+mod returns;
 mod storm;
 mod sweep;
+mod webhooks;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::store::{Filter, Store};
-use windlass_engine::{Clock, JobId, NewJob, State, Timestamp};
+use windlass_engine::{Clock, Job, JobId, NewJob, State, Timestamp};
 use windlass_jobs::Settings;
 use windlass_jobs::effect::{EffectKind, Repeat};
+use windlass_jobs::findings::{Finding, FindingState, FindingType, findings_of_order};
 use windlass_jobs::orders::{
-    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view,
-    tally,
+    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, Violation,
+    invariants, order_view, tally,
 };
 use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
 use windlass_servers::Postgres;
@@ -154,7 +155,12 @@ impl Town {
         let body = json!({ "out_trade_no": order.no, "total_fen": order.total_fen,
             "openid": order.customer.openid, "pays_after_s": pays_after_s });
         let url = format!("{}/control/payments", self.ground.addresses.control);
-        let answer = self.http.post(url).json(&body).send().await.expect("the till answers");
+        self.post(&url, &body).await;
+    }
+
+    /// Says something to the sandbox's control port.
+    pub async fn post(&self, url: &str, body: &Value) {
+        let answer = self.http.post(url).json(body).send().await.expect("the sandbox answers");
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
@@ -210,7 +216,7 @@ impl Town {
         }
     }
 
-    async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    pub async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
         let began = self.ground.clock.wall();
         loop {
             if let Some(found) = look().await {
@@ -321,6 +327,62 @@ impl Town {
         assert_eq!(tally.refunded_fen, truth.payments.refunded_fen, "money that went back");
         let dead = self.dead().await;
         assert!(dead.is_empty(), "{dead}");
+        assert_eq!(self.violations().await, []);
+    }
+
+    /// What the books hold and must never.
+    pub async fn violations(&self) -> Vec<Violation> {
+        let ledger = self.house().shop.ledger.clone();
+        self.house().on_runtime(async move { invariants(&ledger).await.expect("read") }).await
+    }
+
+    /// The cases of an order, the oldest first.
+    pub async fn findings(&self, no: &str) -> Vec<Finding> {
+        let (ledger, no) = (self.house().shop.ledger.clone(), no.to_owned());
+        let read = async move { findings_of_order(&ledger, &no).await.expect("read") };
+        self.house().on_runtime(read).await
+    }
+
+    /// Waits until the order has a case of that type and state.
+    pub async fn until_finding(&self, no: &str, kind: FindingType, state: FindingState) -> Finding {
+        let mut last = Vec::new();
+        let found = self
+            .look(async || {
+                last = self.findings(no).await;
+                last.iter().find(|found| found.kind == kind && found.state == state).cloned()
+            })
+            .await;
+        found.unwrap_or_else(|| panic!("{no} has no {} that is {}: {last:#?}", kind.as_str(), state.as_str()))
+    }
+
+    /// Has a job run and answers its result.
+    pub async fn result_of<J: Job>(&self, job: &J) -> Value {
+        let new = NewJob::of(job, &self.ground.clock);
+        let id = new.id.clone();
+        self.house().accept(vec![new]).await;
+        let store = self.house().store.clone();
+        let ended = self
+            .look(async || {
+                let view = store.get(&id).await.expect("read");
+                view.filter(|view| view.state == State::Completed)
+            })
+            .await;
+        let Some(view) = ended else { panic!("{} never ended: {}", J::KIND, self.dead().await) };
+        view.result.expect("a result")
+    }
+
+    /// The worth of an order's goods that the outside has back.
+    pub fn worth_back(view: &OrderView, truth: &TruthKeys) -> i64 {
+        let Some(there) = truth.orders.get(&format!("{}-1", view.order.order_no)) else { return 0 };
+        let price = |code: &str| {
+            let line = view.lines.iter().find(|line| line.product_code == code).expect("a line of the order");
+            line.unit_price_fen - line.discount_fen
+        };
+        let back = there
+            .lines
+            .iter()
+            .map(|line| i64::from(line.returned + line.rejected) * price(&line.product_code));
+        back.sum()
     }
 }
 

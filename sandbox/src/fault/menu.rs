@@ -16,14 +16,20 @@ pub(crate) enum Endpoint {
     YlhLogistics,
     YlhCallback,
     PayRead,
+    PayCreate,
     PayClose,
     PayRefund,
     PayCallback,
+    PayBill,
+    PayBillFile,
     MiniToken,
     MiniSend,
     MiniUpload,
     MiniRead,
+    MailRecipient,
+    MiniConfirm,
     Mail,
+    Webhook,
 }
 
 /// One way in which a call goes wrong.
@@ -65,6 +71,22 @@ pub(crate) enum Fault {
     Late,
     /// A callback with numbers as text and `failMsg` for `FailMsg`.
     OddSpelling,
+    /// A callback with `sign` for `Sign`.
+    SmallSign,
+    /// A callback whose `itemList` is JSON in a text.
+    ItemsAsText,
+    /// A callback that comes again, twice at once, after it was taken; under new ids where it has one.
+    Replay,
+    /// A callback of which a byte changed on the way, before the right one.
+    ChangedBody,
+    /// A callback with a signature of long ago, before the right one.
+    StaleStamp,
+    /// A callback that is signed with a key that nobody knows, before the right one.
+    UnknownSerial,
+    /// A callback that is sealed with another merchant's key, before the right one.
+    WrongSecret,
+    /// A bill's link has run out before its time.
+    LinkExpired,
 }
 
 impl Endpoint {
@@ -78,14 +100,20 @@ impl Endpoint {
             Endpoint::YlhLogistics => "ylh.logistics",
             Endpoint::YlhCallback => "ylh.callback",
             Endpoint::PayRead => "wechat.read",
+            Endpoint::PayCreate => "wechat.create",
             Endpoint::PayClose => "wechat.close",
             Endpoint::PayRefund => "wechat.refund",
             Endpoint::PayCallback => "wechat.callback",
+            Endpoint::PayBill => "wechat.bill",
+            Endpoint::PayBillFile => "wechat.bill_file",
             Endpoint::MiniToken => "mini.token",
             Endpoint::MiniSend => "mini.subscribe_send",
             Endpoint::MiniUpload => "mini.upload_shipping",
             Endpoint::MiniRead => "mini.read",
+            Endpoint::MailRecipient => "mail.recipient",
+            Endpoint::MiniConfirm => "mini.confirm_receive",
             Endpoint::Mail => "mail.send",
+            Endpoint::Webhook => "webhook.post",
         }
     }
 
@@ -109,9 +137,14 @@ impl Endpoint {
             Endpoint::YlhLogistics => {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, TokenExpired]
             }
-            Endpoint::YlhCallback => &[Duplicate, Late, Unsigned, BadSignature, OddSpelling],
+            Endpoint::YlhCallback => {
+                &[Duplicate, Late, Unsigned, BadSignature, OddSpelling, SmallSign, ItemsAsText, Replay]
+            }
             Endpoint::PayRead => {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Busy, BadSignature, ProbeSignature]
+            }
+            Endpoint::PayCreate => {
+                &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Busy, BadSignature, ProbeSignature]
             }
             Endpoint::PayClose => {
                 &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Busy, BadSignature, ProbeSignature]
@@ -129,7 +162,24 @@ impl Endpoint {
                 BadSignature,
                 ProbeSignature,
             ],
-            Endpoint::PayCallback => &[Duplicate, Late, Unsigned, BadSignature, ProbeSignature],
+            Endpoint::PayCallback => &[
+                Duplicate,
+                Late,
+                Unsigned,
+                BadSignature,
+                ProbeSignature,
+                Replay,
+                ChangedBody,
+                StaleStamp,
+                UnknownSerial,
+                WrongSecret,
+            ],
+            Endpoint::PayBill => {
+                &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Busy, BadSignature, ProbeSignature]
+            }
+            Endpoint::PayBillFile => {
+                &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, LinkExpired]
+            }
             Endpoint::MiniSend => {
                 &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Truncated, Html, TokenExpired]
             }
@@ -139,7 +189,12 @@ impl Endpoint {
             Endpoint::MiniRead => {
                 &[SLOW, TooMany, ErrorBefore, NoAnswer, Drop, Truncated, Html, Busy, TokenExpired]
             }
+            Endpoint::MailRecipient => &[SLOW, Drop],
+            Endpoint::MiniConfirm => {
+                &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop, Truncated, Html, TokenExpired]
+            }
             Endpoint::Mail => &[SLOW, Busy, ErrorBefore, Drop],
+            Endpoint::Webhook => &[SLOW, TooMany, ErrorBefore, ErrorAfter, NoAnswer, Drop],
         }
     }
 }

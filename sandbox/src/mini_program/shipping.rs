@@ -7,13 +7,19 @@ use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
+use windlass_engine::Timestamp;
 
-use super::{Access, Call, failure, play};
+use super::{Access, Call, Failure, failure, play};
 use crate::answer::On;
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::world::World;
+use crate::world::event::Fact;
 use crate::world::money::Payment;
+use crate::world::state::State as Books;
+
+/// The one sort of logistics whose customers are asked to confirm.
+const EXPRESS: u8 = 1;
 
 pub(super) async fn get_order(
     world: State<Arc<World>>,
@@ -23,21 +29,66 @@ pub(super) async fn get_order(
 ) -> Response {
     let call = Call::new(world, on, access, body);
     play(call, Endpoint::MiniRead, Value::to_string, |world, asked| {
-        let text = |field: &str| asked[field].as_str().unwrap_or_default();
-        Ok(world.look(|state| {
-            let payment = match (text("transaction_id"), text("merchant_trade_no")) {
-                ("", "") => return Err(failure(268_485_197, "merchant_trade_no is empty")),
-                ("", _) if text("merchant_id") != credentials().wechat_pay.mchid => None,
-                ("", ours) => state.payments.get(ours),
-                (theirs, _) => state.payment_by_transaction(theirs),
-            };
-            match payment.filter(|payment| payment.paid_at.is_some()) {
-                Some(payment) => Ok(json!({"order": order(payment)})),
-                None => Err(failure(10_060_001, "支付单不存在")),
-            }
-        }))
+        Ok(world.look(|state| Ok(json!({"order": order(named(state, asked)?)}))))
     })
     .await
+}
+
+/// The paid payment that a call names.
+fn named<'a>(state: &'a Books, asked: &Value) -> Result<&'a Payment, Failure> {
+    let text = |field: &str| asked[field].as_str().unwrap_or_default();
+    let payment = match (text("transaction_id"), text("merchant_trade_no")) {
+        ("", "") => return Err(failure(268_485_197, "merchant_trade_no is empty")),
+        ("", _) if text("merchant_id") != credentials().wechat_pay.mchid => None,
+        ("", ours) => state.payments.get(ours),
+        (theirs, _) => state.payment_by_transaction(theirs),
+    };
+    payment.filter(|payment| payment.paid_at.is_some()).ok_or_else(|| failure(10_060_001, "支付单不存在"))
+}
+
+/// Asks the customer to confirm receipt: once for each order, by express only, and after it was shipped
+/// (facts: wechat-mini-program.md 5; what a second time is answered with is assumed).
+pub(super) async fn notify_confirm_receive(
+    world: State<Arc<World>>,
+    on: On,
+    access: Query<Access>,
+    body: Bytes,
+) -> Response {
+    let call = Call::new(world, on, access, body);
+    play(call, Endpoint::MiniConfirm, Value::to_string, |world, asked| {
+        let received_at = asked["received_time"].as_i64().map(Timestamp::from_secs);
+        world.act(|scene| {
+            let checked = named(scene.state(), asked).and_then(|payment| {
+                check_receipt(payment, received_at)?;
+                Ok(payment.out_trade_no.to_string())
+            });
+            match checked {
+                Ok(out_trade_no) => {
+                    scene.record(Fact::ReceiptAsked { out_trade_no })?;
+                    Ok(Ok(json!({})))
+                }
+                Err(failure) => Ok(Err(failure)),
+            }
+        })
+    })
+    .await
+}
+
+fn check_receipt(payment: &Payment, received_at: Option<Timestamp>) -> Result<(), Failure> {
+    let received_at = received_at.ok_or_else(|| failure(10_060_014, "received_time 不能为空"))?;
+    let upload = payment.shipping.as_deref().and_then(|shipping| shipping.current.as_ref());
+    let shipped = upload.filter(|upload| upload.finished && upload.logistics_type == EXPRESS);
+    let Some(shipped) = shipped else {
+        return Err(failure(10_060_004, "支付单未发货或非快递发货"));
+    };
+    // Whole seconds: told in the second of the upload is told after it.
+    if received_at.secs() < shipped.upload_time.secs() {
+        return Err(failure(10_060_014, "received_time 早于发货时间"));
+    }
+    if payment.receipts_asked > 0 {
+        return Err(failure(10_060_011, "已提醒过用户确认收货"));
+    }
+    Ok(())
 }
 
 fn order(payment: &Payment) -> Value {

@@ -1,6 +1,7 @@
 //! The stable access token (facts: wechat-mini-program.md 1): the same for everybody who asks, until it nears its end.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Json;
@@ -43,6 +44,7 @@ pub(super) async fn stable_token(
     if asked["secret"] != json!(ours.secret) {
         return wrong(40125, "invalid appsecret");
     }
+    world.haier.mini_program_tokens.fetch_add(1, Ordering::Relaxed);
     let fault = world.dial.ask(Endpoint::MiniToken, ours.appid);
     answer(&world, &on, fault, refuse, || {
         let forced = asked["force_refresh"] == json!(true);

@@ -7,9 +7,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::greylist::Greylist;
 use super::message::mail;
 use crate::credentials::credentials;
-use crate::fault::{Endpoint, Fault};
+use crate::fault::{Endpoint, Fault, Faults};
 use crate::sealed::{base64, from_base64};
 use crate::world::World;
 use crate::world::event::{Fact, Mail};
@@ -23,6 +24,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 struct Session<'a> {
     world: &'a World,
+    greylist: &'a Greylist,
     stream: BufReader<TcpStream>,
     known: bool,
     from: Option<String>,
@@ -36,9 +38,9 @@ enum Next {
 
 /// # Errors
 /// When the connection breaks or the client is silent for too long.
-pub(super) async fn run(world: &World, stream: TcpStream) -> io::Result<()> {
-    let mut session =
-        Session { world, stream: BufReader::new(stream), known: false, from: None, to: Vec::new() };
+pub(super) async fn run(world: &World, greylist: &Greylist, stream: TcpStream) -> io::Result<()> {
+    let stream = BufReader::new(stream);
+    let mut session = Session { world, greylist, stream, known: false, from: None, to: Vec::new() };
     session.say("220 sandbox ESMTP").await?;
     while let Some(line) = session.line(LINE_BYTES_MAX).await? {
         let line = String::from_utf8_lossy(&line).into_owned();
@@ -67,7 +69,7 @@ impl Session<'_> {
             }
             "AUTH" => self.authenticate(rest).await?,
             "MAIL" => self.mail_from(rest).await?,
-            "RCPT" => self.rcpt_to(rest).await?,
+            "RCPT" => return self.rcpt_to(rest).await,
             "DATA" if self.from.is_none() || self.to.is_empty() => self.say("503 5.5.1 bad sequence").await?,
             "DATA" => return self.data().await,
             "RSET" => {
@@ -138,20 +140,33 @@ impl Session<'_> {
         self.say("250 2.1.0 ok").await
     }
 
-    async fn rcpt_to(&mut self, rest: &str) -> io::Result<()> {
-        if self.from.is_none() {
-            return self.say("503 5.5.1 MAIL first").await;
-        }
+    async fn rcpt_to(&mut self, rest: &str) -> io::Result<Next> {
+        let Some(from) = self.from.clone() else {
+            self.say("503 5.5.1 MAIL first").await?;
+            return Ok(Next::GoOn);
+        };
         if self.to.len() >= RECIPIENTS_MAX {
-            return self.say("452 4.5.3 too many recipients").await;
+            self.say("452 4.5.3 too many recipients").await?;
+            return Ok(Next::GoOn);
         }
-        match path(rest, "TO:") {
-            Some((address, _)) if address.contains('@') => {
-                self.to.push(address.to_owned());
-                self.say("250 2.1.5 ok").await
-            }
-            _ => self.say("501 5.5.4 syntax").await,
+        let Some((address, _)) = path(rest, "TO:").filter(|(address, _)| address.contains('@')) else {
+            self.say("501 5.5.4 syntax").await?;
+            return Ok(Next::GoOn);
+        };
+        match self.world.dial.ask(Endpoint::MailRecipient, &format!("{from}>{address}")) {
+            // Before the message: nothing has happened.
+            Some(Fault::Drop) => return Ok(Next::HangUp),
+            Some(Fault::Slow(by)) => tokio::time::sleep(by).await,
+            _ => {}
         }
+        let greylists = self.world.greylists || self.world.dial.faults() == Faults::Storm;
+        if greylists && self.greylist.is_strange(&from, address) {
+            self.say("450 4.7.1 greylisted, come again").await?;
+            return Ok(Next::GoOn);
+        }
+        self.to.push(address.to_owned());
+        self.say("250 2.1.5 ok").await?;
+        Ok(Next::GoOn)
     }
 
     async fn data(&mut self) -> io::Result<Next> {
@@ -164,7 +179,7 @@ impl Session<'_> {
         let mail = mail(self.from.take().unwrap_or_default(), std::mem::take(&mut self.to), &text);
         let fault = self.world.dial.ask(Endpoint::Mail, &mail.message_id);
         match fault {
-            Some(Fault::Busy) => self.say("451 4.7.1 greylisted, come again").await?,
+            Some(Fault::Busy) => self.say("451 4.3.2 busy, come again").await?,
             Some(Fault::ErrorBefore) => self.say("421 4.3.2 closing down").await?,
             _ => return self.take(mail, fault).await,
         }

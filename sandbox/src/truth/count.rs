@@ -1,9 +1,10 @@
 //! Counts the truth together from the state.
 
 use super::{
-    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth,
+    CallbackTotals, EffectTruth, LineTruth, OrderTotals, OrderTruth, PaymentTotals, PaymentTruth, PlantTruth,
     RefundTotals, RefundTruth, Truth, TruthKeys,
 };
+use crate::plants::{Mark, Planted};
 use crate::world::event::RefundStatus;
 use crate::world::order::{Stage, SupplierOrder};
 use crate::world::state::State;
@@ -33,6 +34,7 @@ pub(crate) fn totals(state: &State) -> Truth {
         payments: payments(state),
         refunds: refunds(state),
         callbacks: callbacks(state),
+        plants: state.plants.all().iter().map(|planted| plant_truth(state, planted)).collect(),
         keys: None,
     }
 }
@@ -68,6 +70,14 @@ fn effects(state: &State) -> Vec<(&'static str, Vec<Had<'_>>)> {
                 .collect(),
         ),
         (
+            "mini.confirm_receive",
+            payments
+                .clone()
+                .filter(|p| p.receipts_asked > 0)
+                .map(|p| had(&p.out_trade_no, u64::from(p.receipts_asked), p.receipts_asked > 1))
+                .collect(),
+        ),
+        (
             "mini.upload_shipping",
             payments
                 .filter_map(|p| Some((p, p.shipping.as_ref()?.finished_count)))
@@ -81,6 +91,10 @@ fn effects(state: &State) -> Vec<(&'static str, Vec<Had<'_>>)> {
         (
             "mail.send",
             state.mail_ids.iter().map(|(key, told)| had(key, u64::from(told.times), told.doubled)).collect(),
+        ),
+        (
+            "webhook.post",
+            state.webhooks.iter().map(|(key, told)| had(key, u64::from(told.times), told.doubled)).collect(),
         ),
     ]
 }
@@ -106,10 +120,12 @@ fn payments(state: &State) -> PaymentTotals {
     let mut totals = PaymentTotals { offered: state.payments.len(), ..PaymentTotals::default() };
     for payment in state.payments.rows() {
         totals.closed += u64::from(payment.closed_at.is_some());
-        if payment.paid_at.is_some() {
+        totals.refunded_fen += payment.refunded_fen;
+        if payment.late {
+            totals.late_fen += payment.total_fen;
+        } else if payment.paid_at.is_some() {
             totals.paid += 1;
             totals.paid_fen += payment.total_fen;
-            totals.refunded_fen += payment.refunded_fen;
         }
     }
     totals
@@ -199,5 +215,33 @@ fn order_truth(order: &SupplierOrder) -> OrderTruth {
                 rejected: line.rejected,
             })
             .collect(),
+    }
+}
+
+fn plant_truth(state: &State, planted: &Planted) -> PlantTruth {
+    let of_payment = |no: u32| {
+        let payment = state.payments.at(no)?;
+        Some(([Some(payment.out_trade_no.to_string()), payment.transaction_id()], payment.total_fen))
+    };
+    let found: Option<([Option<String>; 2], i64)> = match &planted.mark {
+        Mark::Payment { no } | Mark::Late { no, .. } => of_payment(*no),
+        Mark::Refund { no } => state.refunds.at(*no).map(|refund| {
+            ([Some(refund.out_refund_no.to_string()), Some(refund.refund_id())], refund.refund_fen)
+        }),
+        Mark::OtherPayment { out_trade_no, transaction_id, fen, .. } => {
+            Some(([Some(out_trade_no.clone()), Some(transaction_id.clone())], *fen))
+        }
+        Mark::OtherRefund { out_refund_no, refund_id, fen, .. } => {
+            Some(([Some(out_refund_no.clone()), Some(refund_id.clone())], *fen))
+        }
+        Mark::Row { number } => Some(([Some(number.clone()), None], 0)),
+        Mark::File => None,
+    };
+    PlantTruth {
+        kind: planted.kind(),
+        finding: planted.kind().finding().map(str::to_owned),
+        day: planted.day.to_string(),
+        amount_fen: found.as_ref().map(|(_, fen)| *fen).filter(|fen| *fen > 0),
+        keys: found.map(|(keys, _)| keys.into_iter().flatten().collect()).unwrap_or_default(),
     }
 }

@@ -1,5 +1,8 @@
 //! WeChat Pay's callbacks: sealed with the APIv3 key, signed by the platform (facts: wechat-pay.md 4).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::signing::Platform;
@@ -10,6 +13,13 @@ use crate::sealed::seal;
 use crate::world::World;
 use crate::world::event::RefundStatus;
 use crate::world::money::{Payment, Refund};
+
+/// 32 bytes, as every key of its kind.
+const ANOTHERS_KEY: &str = "another-merchants-key-32-bytes!!";
+const UNKNOWN_SERIAL: &str = "7777FFFF00000000000000000000000000007777";
+/// Older than what any clock may be off by.
+const STALE: Duration = Duration::from_secs(30 * 24 * 3_600);
+static REPLAYS: AtomicU64 = AtomicU64::new(1);
 
 /// A callback before it is sealed and signed.
 pub(crate) struct PayNotice {
@@ -56,16 +66,22 @@ impl PayNotice {
     /// Seals and signs it, as of now. Both of the platform's keys are in use at the same time; which one signs is left
     /// to chance.
     pub(crate) fn letter(&self, world: &World, keys: &Keys, fault: Option<Fault>) -> Letter {
-        let nonce = nonce(world, &["notice", &self.id]);
+        // A replay has an id of its own for each time.
+        let id = match fault {
+            Some(Fault::Replay) => format!("{}-{}", self.id, REPLAYS.fetch_add(1, Ordering::Relaxed)),
+            _ => self.id.clone(),
+        };
+        let nonce = nonce(world, &["notice", &id]);
+        let ours = credentials().wechat_pay.api_v3_key;
         let sealed = seal(
-            credentials().wechat_pay.api_v3_key.as_bytes(),
+            if fault == Some(Fault::WrongSecret) { ANOTHERS_KEY } else { ours }.as_bytes(),
             &nonce,
             self.original_type,
             self.content.to_string().as_bytes(),
         )
         .expect("a 32 byte key and a 12 byte nonce seal");
         let body = json!({
-            "id": self.id,
+            "id": id,
             "create_time": now_text(world),
             "resource_type": "encrypt-resource",
             "event_type": self.event_type,
@@ -78,7 +94,19 @@ impl PayNotice {
             true => Platform::Certificate,
             false => Platform::PublicKey,
         };
-        Letter { headers: keys.headers(with, world.clock.now(), &body, fault), body }
+        let now = world.clock.now();
+        let at = if fault == Some(Fault::StaleStamp) { now - STALE } else { now };
+        let mut headers = keys.headers(with, at, &body, fault);
+        if fault == Some(Fault::UnknownSerial) {
+            headers.iter_mut().filter(|(name, _)| *name == "wechatpay-serial").for_each(|(_, serial)| {
+                UNKNOWN_SERIAL.clone_into(serial);
+            });
+        }
+        let body = match fault {
+            Some(Fault::ChangedBody) => body.replacen("encrypt-resource", "encrypt-Resource", 1),
+            _ => body,
+        };
+        Letter { headers, body }
     }
 }
 

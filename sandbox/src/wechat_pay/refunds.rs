@@ -1,6 +1,7 @@
 //! Refunds (facts: wechat-pay.md 8). One number is one refund; asking again with the same number and the same
 //! parameters answers how that refund stands.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,14 +11,16 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 
-use super::{Call, Pay, Reply, play};
-use crate::answer::On;
+use super::{Call, Pay, Reply, limits, play};
+use crate::answer::{On, Refused};
+use crate::config::Pace;
+use crate::draw::draw;
 use crate::fault::Endpoint;
+use crate::plants::{Mark, Plants, leave_in_the_dark};
 use crate::times;
-use crate::world::Scene;
-use crate::world::Unrecorded;
 use crate::world::event::{Fact, RefundStatus};
 use crate::world::money::{Payment, Refund};
+use crate::world::{Scene, Unrecorded, World};
 
 const REFUNDS_OF_ONE_MAX: u16 = 50;
 const REFUNDS_APART: Duration = Duration::from_secs(60);
@@ -36,11 +39,17 @@ pub(super) async fn create(
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let key = asked["out_refund_no"].as_str().unwrap_or_default().to_owned();
     let call = Call { pay, on, method, uri, headers, body };
+    let limits = Arc::clone(&call.pay.limits);
     play(call, Endpoint::PayRefund, &key, |world| {
-        world.act(|scene| match read(scene, &asked) {
-            Ok(wanted) => refund(scene, &wanted),
+        let now = world.clock.wall();
+        if !limits.has_room(now) {
+            return Ok(limits::too_often());
+        }
+        let reply = world.act(|scene| match read(scene, &asked) {
+            Ok(wanted) => refund(world, scene, &wanted),
             Err(refused) => Ok(refused),
-        })
+        })?;
+        Ok(limits.count(now, reply))
     })
     .await
 }
@@ -57,13 +66,30 @@ pub(super) async fn query(
     play(call, Endpoint::PayRead, &out_refund_no, |world| {
         Ok(world.look(|state| {
             let refund = state.refunds.get(&out_refund_no);
+            // Who asks for it hears of it once the bills tell of it.
+            let is_told = |refund: &&Refund| {
+                state.plants.untold_until(refund.no).is_none_or(|day| state.plants.is_closed(day))
+            };
+            let refund = refund.filter(is_told);
             match refund.and_then(|refund| Some((refund, state.payments.get(&refund.out_trade_no)?))) {
                 Some((refund, payment)) => Reply::ok(object(refund, payment)),
-                None => Reply::error(StatusCode::NOT_FOUND, "RESOURCE_NOT_EXISTS", "退款单不存在"),
+                None => match state.plants.other(&out_refund_no) {
+                    Some(Mark::OtherRefund { no, out_refund_no, refund_id, made_at, fen }) => {
+                        let paid = state.payments.at(*no);
+                        paid.map_or_else(unknown, |paid| {
+                            Reply::ok(other(paid, out_refund_no, refund_id, *made_at, *fen))
+                        })
+                    }
+                    _ => unknown(),
+                },
             }
         }))
     })
     .await
+}
+
+fn unknown() -> Reply {
+    Reply::error(StatusCode::NOT_FOUND, "RESOURCE_NOT_EXISTS", "退款单不存在")
 }
 
 struct Wanted {
@@ -116,13 +142,15 @@ fn parameter(name: &str) -> Reply {
     Reply::error(StatusCode::BAD_REQUEST, "PARAM_ERROR", &format!("参数错误：{name}"))
 }
 
-fn refund(scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
+fn refund(world: &World, scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
     let invalid = |message: &str| Reply::error(StatusCode::BAD_REQUEST, "INVALID_REQUEST", message);
     let payment = scene.state().payments.get(&wanted.out_trade_no).expect("reading found this payment");
     if let Some(before) = scene.state().refunds.get(&wanted.out_refund_no) {
         let is_same = before.out_trade_no.as_ref() == wanted.out_trade_no
             && (before.refund_fen, before.total_fen) == (wanted.refund_fen, wanted.total_fen);
-        return Ok(if is_same {
+        return Ok(if is_same && is_untold(&scene.state().plants, before, scene.now()) {
+            super::refusal(Refused::NotEnough)
+        } else if is_same {
             Reply::ok(object(before, payment))
         } else {
             invalid("商户退款单号重复，且退款参数与原请求不一致")
@@ -139,6 +167,9 @@ fn refund(scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
     if let Some(limit) = limit(payment, paid_at, scene.now()) {
         return Ok(limit);
     }
+    if is_short(world, scene, &wanted.out_refund_no)? {
+        return Ok(super::refusal(Refused::NotEnough));
+    }
     scene.record(Fact::RefundAccepted {
         out_refund_no: wanted.out_refund_no.clone(),
         out_trade_no: wanted.out_trade_no.clone(),
@@ -146,6 +177,9 @@ fn refund(scene: &mut Scene<'_>, wanted: &Wanted) -> Result<Reply, Unrecorded> {
         total_fen: wanted.total_fen,
         reason: wanted.reason.clone(),
     })?;
+    if leave_in_the_dark(scene, &wanted.out_refund_no)? {
+        return Ok(super::refusal(Refused::NotEnough));
+    }
     let state = scene.state();
     let made = state.refunds.get(&wanted.out_refund_no).zip(state.payments.get(&wanted.out_trade_no));
     let (refund, payment) = made.expect("the refund was just recorded");
@@ -170,19 +204,67 @@ fn limit(payment: &Payment, paid_at: Timestamp, now: Timestamp) -> Option<Reply>
     None
 }
 
-/// How a refund ends: well, unless the payer's openid says otherwise. `ABNORMAL` and `REFUNDCLOSED` in it are for
-/// trying out the other ends.
-pub(crate) fn fate(payment: &Payment) -> RefundStatus {
-    if payment.openid.contains("ABNORMAL") {
+/// Whether the shop is left in the dark about a refund that was made: until a day after the bill that has it.
+fn is_untold(plants: &Plants, refund: &Refund, now: Timestamp) -> bool {
+    plants.untold_until(refund.no).is_some_and(|day| now < day.plus(1).bills_given_at())
+}
+
+/// Whether the balance is short for this refund; it is not for ever.
+fn is_short(world: &World, scene: &mut Scene<'_>, out_refund_no: &str) -> Result<bool, Unrecorded> {
+    let fates = &world.pace.refunds;
+    let drawn = world.draw(&["short refund", out_refund_no], 0);
+    if drawn % 1_000 >= u64::from(fates.short_per_mille) {
+        return Ok(false);
+    }
+    match scene.state().refunds_short.get(out_refund_no) {
+        Some(since) => Ok(scene.now().since(*since) < fates.short.pick(drawn >> 16)),
+        None => {
+            scene.record(Fact::RefundShort { out_refund_no: out_refund_no.to_owned() })?;
+            Ok(true)
+        }
+    }
+}
+
+/// How a refund ends: well, unless the payer's openid or the seed says otherwise. `ABNORMAL` and `REFUNDCLOSED` in the
+/// openid are for trying out the other ends. What was sent to another account ends well.
+pub(crate) fn fate(refund: &Refund, payment: &Payment, seed: u64, pace: &Pace) -> RefundStatus {
+    let drawn = draw(seed, &["refund fate", &refund.out_refund_no], 0) % 1_000;
+    let abnormal = u64::from(pace.refunds.abnormal_per_mille);
+    if refund.redirected_at.is_some() {
+        return RefundStatus::Success;
+    }
+    if drawn < abnormal || payment.openid.contains("ABNORMAL") {
         RefundStatus::Abnormal
-    } else if payment.openid.contains("REFUNDCLOSED") {
+    } else if drawn < abnormal + u64::from(pace.refunds.closed_per_mille)
+        || payment.openid.contains("REFUNDCLOSED")
+    {
         RefundStatus::Closed
     } else {
         RefundStatus::Success
     }
 }
 
-fn object(refund: &Refund, payment: &Payment) -> Value {
+/// A refund that was made in the merchant platform.
+fn other(paid: &Payment, out_refund_no: &str, refund_id: &str, made_at: Timestamp, fen: i64) -> Value {
+    json!({
+        "refund_id": refund_id,
+        "out_refund_no": out_refund_no,
+        "transaction_id": paid.transaction_id(),
+        "out_trade_no": paid.out_trade_no,
+        "channel": "ORIGINAL",
+        "user_received_account": "支付用户零钱",
+        "create_time": times::rfc3339(made_at),
+        "success_time": times::rfc3339(made_at),
+        "status": "SUCCESS",
+        "funds_account": "AVAILABLE",
+        "amount": {
+            "total": paid.total_fen, "refund": fen, "payer_total": paid.total_fen, "payer_refund": fen,
+            "settlement_refund": fen, "settlement_total": paid.total_fen, "discount_refund": 0, "currency": "CNY",
+        },
+    })
+}
+
+pub(super) fn object(refund: &Refund, payment: &Payment) -> Value {
     let mut object = json!({
         "refund_id": refund.refund_id(),
         "out_refund_no": refund.out_refund_no,

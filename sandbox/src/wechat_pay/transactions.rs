@@ -10,6 +10,7 @@ use super::{Call, Pay, Reply, names_merchant, play, unknown_merchant};
 use crate::answer::On;
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
+use crate::plants::Mark;
 use crate::times;
 use crate::world::event::Fact;
 use crate::world::money::Payment;
@@ -28,7 +29,9 @@ pub(super) async fn by_our_number(
         if !named {
             return Ok(unknown_merchant());
         }
-        Ok(world.look(|state| found(state.payments.get(&out_trade_no))))
+        Ok(world.look(|state| {
+            found(state.payments.get(&out_trade_no), || state.plants.other_payment(&out_trade_no))
+        }))
     })
     .await
 }
@@ -47,15 +50,30 @@ pub(super) async fn by_their_number(
         if !named {
             return Ok(unknown_merchant());
         }
-        Ok(world.look(|state| found(state.payment_by_transaction(&transaction_id))))
+        Ok(world.look(|state| {
+            found(state.payment_by_transaction(&transaction_id), || state.plants.other(&transaction_id))
+        }))
     })
     .await
 }
 
-fn found(payment: Option<&Payment>) -> Reply {
-    match payment {
-        Some(payment) => Reply::ok(transaction(payment)),
-        None => Reply::error(StatusCode::NOT_FOUND, "ORDER_NOT_EXIST", "订单不存在"),
+/// A payment of the shop, or one that only WeChat knows of.
+fn found<'a>(payment: Option<&Payment>, other: impl FnOnce() -> Option<&'a Mark>) -> Reply {
+    if let Some(payment) = payment {
+        return Reply::ok(transaction(payment));
+    }
+    match other() {
+        Some(Mark::OtherPayment { out_trade_no, transaction_id, openid, paid_at, fen, .. }) => {
+            let ours = credentials().wechat_pay;
+            Reply::ok(json!({
+                "appid": ours.appid, "mchid": ours.mchid, "out_trade_no": out_trade_no,
+                "transaction_id": transaction_id, "trade_type": "JSAPI", "trade_state": "SUCCESS",
+                "trade_state_desc": "支付成功", "bank_type": "OTHERS", "attach": "",
+                "success_time": times::rfc3339(*paid_at), "payer": {"openid": openid},
+                "amount": {"total": fen, "payer_total": fen, "currency": "CNY", "payer_currency": "CNY"},
+            }))
+        }
+        _ => Reply::error(StatusCode::NOT_FOUND, "ORDER_NOT_EXIST", "订单不存在"),
     }
 }
 
@@ -68,6 +86,8 @@ pub(super) fn transaction(payment: &Payment) -> Value {
         ("SUCCESS", "支付成功")
     } else if payment.closed_at.is_some() {
         ("CLOSED", "订单已关闭")
+    } else if payment.openid.contains("ODDSTATE") {
+        ("HELD", "未知状态")
     } else {
         ("NOTPAY", "订单未支付")
     };

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use windlass_engine::Timestamp;
 
+use crate::bills::Day;
+use crate::plants::{Mark, Plant};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Event {
     pub(crate) at: Timestamp,
@@ -32,10 +35,16 @@ pub(crate) enum Fact {
     OrderDelivered {
         so_id: String,
     },
+    /// A confirmed order turned out not to be in stock.
+    OrderOutOfStock {
+        so_id: String,
+        reason: String,
+    },
     CancelAsked {
         so_id: String,
     },
-    /// The supplier's answer to a cancellation, or a rejection at the door that nobody asked for.
+    /// The supplier's answer to a cancellation, or goods that came back although nobody asked: refused at the door, or
+    /// sent back later.
     CancelAnswered {
         so_id: String,
         outcome: CancelOutcome,
@@ -51,6 +60,14 @@ pub(crate) enum Fact {
         total_fen: i64,
         openid: String,
         description: String,
+        pays_at: Option<Timestamp>,
+        /// The shop placed it itself; the customer has not come to the till yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        prepaid: bool,
+    },
+    /// The customer of a payment that the shop placed comes to the till.
+    CustomerCame {
+        out_trade_no: String,
         pays_at: Option<Timestamp>,
     },
     PaymentMade {
@@ -79,6 +96,14 @@ pub(crate) enum Fact {
         out_refund_no: String,
         taken: bool,
     },
+    /// The merchant's balance was short when this refund was first asked for.
+    RefundShort {
+        out_refund_no: String,
+    },
+    /// An abnormal refund goes to another account.
+    RefundRedirected {
+        out_refund_no: String,
+    },
     /// A new refund number that asked for more than was left of the payment.
     RefundRefused {
         out_refund_no: String,
@@ -93,12 +118,35 @@ pub(crate) enum Fact {
         out_trade_no: String,
         upload: Upload,
     },
+    /// The customer was asked to confirm receipt.
+    ReceiptAsked {
+        out_trade_no: String,
+    },
     MessageSent {
         key: String,
         content: u64,
     },
     MailTaken {
         mail: Mail,
+    },
+    /// Another system of the shop's took a webhook: receiver and webhook-id.
+    WebhookTaken {
+        key: String,
+        content: u64,
+    },
+
+    PlantAsked {
+        plant: Plant,
+    },
+    /// A plant, by its number, has its place in the bills of a day.
+    Planted {
+        nth: u32,
+        day: Day,
+        mark: Mark,
+    },
+    /// A day's bills were asked for: they stay as they are.
+    DayClosed {
+        day: Day,
     },
 }
 

@@ -19,12 +19,18 @@ pub(crate) struct Payment {
     pub(crate) pays_at: Option<Timestamp>,
     pub(crate) paid_at: Option<Timestamp>,
     pub(crate) closed_at: Option<Timestamp>,
+    /// Placed by the shop, and the customer has not come to the till yet.
+    pub(crate) prepaid: bool,
+    /// Paid after it was closed, which no callback told of.
+    pub(crate) late: bool,
     pub(crate) notice: Option<Notice>,
     /// Of refunds that were not closed.
     pub(crate) refunded_fen: i64,
     pub(crate) refunds: u16,
     pub(crate) last_refund_at: Option<Timestamp>,
     pub(crate) shipping: Option<Box<Shipping>>,
+    /// How often the customer was asked to confirm receipt: once is all there is.
+    pub(crate) receipts_asked: u8,
 }
 
 impl Payment {
@@ -41,11 +47,13 @@ impl Payment {
                 self.notice = Some(Notice::due(at));
             }
             Fact::PaymentClosed { .. } => self.closed_at = Some(at),
+            Fact::CustomerCame { pays_at, .. } => (self.pays_at, self.prepaid) = (*pays_at, false),
             Fact::PaymentNoticeTried { taken, .. } => {
                 if let Some(notice) = &mut self.notice {
                     notice.tried(Sender::Pay, at, *taken);
                 }
             }
+            Fact::ReceiptAsked { .. } => self.receipts_asked = self.receipts_asked.saturating_add(1),
             Fact::ShippingUploaded { upload, .. } => {
                 self.shipping.get_or_insert_default().take(upload);
             }
@@ -101,12 +109,23 @@ pub(crate) struct Refund {
     pub(crate) status: RefundStatus,
     pub(crate) accepted_at: Timestamp,
     pub(crate) settled_at: Option<Timestamp>,
+    /// How it ended at first; an abnormal one may be taken up again.
+    pub(crate) first_end: Option<(Timestamp, RefundStatus)>,
+    /// No callback tells the shop of it.
+    pub(crate) untold: bool,
+    /// The shop sent an abnormal refund to another account.
+    pub(crate) redirected_at: Option<Timestamp>,
     pub(crate) notice: Option<Notice>,
     /// An earlier refund of the same payment has the same amount and reason.
     pub(crate) alike: bool,
 }
 
 impl Refund {
+    /// Goes to a bank card, which takes days.
+    fn is_slow(&self, seed: u64, pace: &Pace) -> bool {
+        draw(seed, &["slow refund", &self.out_refund_no], 0) % 1_000 < u64::from(pace.refunds.slow_per_mille)
+    }
+
     pub(crate) fn refund_id(&self) -> String {
         let day = crate::times::beijing(self.accepted_at).format("%Y%m%d");
         format!("5030000000{day}{:011}", self.no + 1)
@@ -117,7 +136,12 @@ impl Refund {
             Fact::RefundSettled { status, .. } => {
                 self.status = *status;
                 self.settled_at = Some(at);
-                self.notice = Some(Notice::due(at));
+                self.first_end.get_or_insert((at, *status));
+                self.notice = (!self.untold).then(|| Notice::due(at));
+            }
+            Fact::RefundRedirected { .. } => {
+                (self.status, self.settled_at, self.notice) = (RefundStatus::Processing, None, None);
+                self.redirected_at = Some(at);
             }
             Fact::RefundNoticeTried { taken, .. } => {
                 if let Some(notice) = &mut self.notice {
@@ -131,8 +155,13 @@ impl Refund {
     pub(crate) fn dues(&self, seed: u64, pace: &Pace, mut due: impl FnMut(Timestamp, Step)) {
         let step = |kind, tries| Step { kind, no: self.no, nth: 0, tries };
         if self.settled_at.is_none() {
-            let length = pace.refund.pick(draw(seed, &["refund", &self.out_refund_no], 0));
-            due(self.accepted_at + length, step(StepKind::SettleRefund, 0));
+            let drawn = draw(seed, &["refund", &self.out_refund_no], 0);
+            let length = if self.is_slow(seed, pace) { pace.refunds.slow } else { pace.refund };
+            let from = self.redirected_at.unwrap_or(self.accepted_at);
+            due(
+                from + length.pick(drawn),
+                step(StepKind::SettleRefund, u8::from(self.redirected_at.is_some())),
+            );
         }
         if let Some(Notice { due: Some(at), tries, .. }) = self.notice {
             due(at, step(StepKind::RefundNotice, tries));

@@ -30,6 +30,10 @@ pub(crate) struct SupplierOrder {
     pub(crate) confirmed_at: Option<Timestamp>,
     pub(crate) shipped_at: Option<Timestamp>,
     pub(crate) delivered_at: Option<Timestamp>,
+    /// Confirmed, and then there was nothing to send.
+    pub(crate) out_of_stock_at: Option<Timestamp>,
+    /// What the customer sent back after the goods were handed over has arrived.
+    pub(crate) sent_back: bool,
     /// A cancellation that waits for its answer.
     pub(crate) cancel_asked_at: Option<Timestamp>,
     pub(crate) cancels_asked: u16,
@@ -51,6 +55,7 @@ pub(crate) struct OrderNotice {
 pub(crate) enum About {
     Confirmed,
     Refused(Box<str>),
+    OutOfStock(Box<str>),
     Cancel(Box<CancelOutcome>),
 }
 
@@ -81,6 +86,10 @@ impl SupplierOrder {
                 self.stage = Stage::Refused;
                 self.owe(at, About::Refused(reason.as_str().into()));
             }
+            Fact::OrderOutOfStock { reason, .. } => {
+                self.out_of_stock_at = Some(at);
+                self.owe(at, About::OutOfStock(reason.as_str().into()));
+            }
             Fact::OrderShipped { .. } => {
                 self.stage = Stage::Shipped;
                 self.shipped_at = Some(at);
@@ -109,6 +118,7 @@ impl SupplierOrder {
     }
 
     fn cancel(&mut self, at: Timestamp, outcome: &CancelOutcome) {
+        self.sent_back |= outcome.lines.iter().any(|line| line.returned > 0);
         self.cancel_asked_at = None;
         self.cancels_answered = self.cancels_answered.saturating_add(1);
         match outcome.verdict {
@@ -140,13 +150,19 @@ impl SupplierOrder {
             Stage::Accepted => {
                 due(after(self.accepted_at, "confirm", pace.confirm, 0), step(StepKind::Decide));
             }
+            Stage::Confirmed if self.out_of_stock_at.is_some() => {}
             Stage::Confirmed => {
                 let from = self.confirmed_at.unwrap_or(self.accepted_at);
-                due(after(from, "ship", pace.ship, 0), step(StepKind::Ship));
+                let kind = if crate::ylh::is_lacking(self) { StepKind::RunOut } else { StepKind::Ship };
+                due(after(from, "ship", pace.ship, 0), step(kind));
             }
             Stage::Shipped => {
                 let from = self.shipped_at.unwrap_or(self.accepted_at);
                 due(after(from, "deliver", pace.deliver, 0), step(StepKind::Deliver));
+            }
+            Stage::Delivered if !self.sent_back && crate::ylh::sent_back(self).is_some() => {
+                let from = self.delivered_at.unwrap_or(self.accepted_at);
+                due(after(from, "send_back", pace.send_back, 0), step(StepKind::SendBack));
             }
             Stage::Refused | Stage::Delivered | Stage::Cancelled => {}
         }

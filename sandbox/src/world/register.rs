@@ -48,6 +48,12 @@ impl<T> Register<T> {
         self.rows.get(no as usize)
     }
 
+    pub(crate) fn change_at(&mut self, no: u32, change: impl FnOnce(&mut T)) {
+        if let Some(row) = self.rows.get_mut(no as usize) {
+            change(row);
+        }
+    }
+
     pub(crate) fn rows(&self) -> &[T] {
         &self.rows
     }

@@ -10,6 +10,7 @@ use super::order::{Stage, SupplierOrder};
 use super::register::Register;
 use super::step::Step;
 use crate::config::Pace;
+use crate::plants::{Mark, Plants};
 
 /// How many mails are kept with their text; of the older ones only the Message-ID is.
 const MAILS_KEPT_MAX: usize = 1_000;
@@ -22,11 +23,17 @@ pub(crate) struct State {
     pub(crate) payments: Register<Payment>,
     pub(crate) refunds: Register<Refund>,
     pub(crate) refunds_refused_over: HashSet<Box<str>>,
+    /// Since when a refund was asked for while the balance was short.
+    pub(crate) refunds_short: HashMap<Box<str>, Timestamp>,
+    pub(crate) plants: Plants,
     pub(crate) messages: HashMap<Box<str>, Told>,
     /// A hash of each message's receiver, template and data.
     messages_seen: HashSet<u64>,
     pub(crate) mail_ids: HashMap<Box<str>, Told>,
     pub(crate) mails: VecDeque<(Timestamp, Mail)>,
+    pub(crate) webhooks: HashMap<Box<str>, Told>,
+    /// What each said when it first came.
+    webhooks_said: HashMap<Box<str>, u64>,
     pub(crate) mini_tokens: MiniTokens,
 }
 
@@ -116,6 +123,7 @@ impl State {
             Fact::OrderAccepted { .. } => self.accept_order(event).map(Row::Order),
             fact @ (Fact::OrderConfirmed { so_id }
             | Fact::OrderRefused { so_id, .. }
+            | Fact::OrderOutOfStock { so_id, .. }
             | Fact::OrderShipped { so_id }
             | Fact::OrderDelivered { so_id }
             | Fact::CancelAsked { so_id }
@@ -127,8 +135,10 @@ impl State {
             }
             Fact::PaymentOffered { .. } => self.offer_payment(event).map(Row::Payment),
             fact @ (Fact::PaymentMade { out_trade_no }
+            | Fact::CustomerCame { out_trade_no, .. }
             | Fact::PaymentClosed { out_trade_no }
             | Fact::PaymentNoticeTried { out_trade_no, .. }
+            | Fact::ReceiptAsked { out_trade_no }
             | Fact::ShippingUploaded { out_trade_no, .. }) => {
                 let payment = self.payments.get_mut(out_trade_no)?;
                 payment.apply(at, fact);
@@ -136,11 +146,38 @@ impl State {
             }
             Fact::RefundAccepted { .. } => self.accept_refund(event).map(Row::Refund),
             fact @ (Fact::RefundSettled { out_refund_no, .. }
+            | Fact::RefundRedirected { out_refund_no }
             | Fact::RefundNoticeTried { out_refund_no, .. }) => {
                 self.change_refund(at, out_refund_no, fact).map(Row::Refund)
             }
             Fact::RefundRefused { out_refund_no } => {
                 self.refunds_refused_over.insert(out_refund_no.as_str().into());
+                None
+            }
+            Fact::RefundShort { out_refund_no } => {
+                self.refunds_short.entry(out_refund_no.as_str().into()).or_insert(at);
+                None
+            }
+            Fact::PlantAsked { plant } => {
+                self.plants.ask(plant);
+                None
+            }
+            Fact::Planted { nth, day, mark } => {
+                if let Mark::Late { no, paid_at } = mark {
+                    self.payments.change_at(*no, |payment| {
+                        (payment.paid_at, payment.late) = (Some(*paid_at), true);
+                    });
+                }
+                self.plants.plant(*nth, *day, mark.clone());
+                if let Mark::Refund { no } = mark
+                    && self.plants.untold_until(*no).is_some()
+                {
+                    self.refunds.change_at(*no, |refund| refund.untold = true);
+                }
+                None
+            }
+            Fact::DayClosed { day } => {
+                self.plants.close(*day);
                 None
             }
             Fact::MiniTokenIssued { token, expires_at, forced } => {
@@ -151,6 +188,10 @@ impl State {
                 let told = self.messages.entry(key.as_str().into()).or_default();
                 told.times += 1;
                 told.doubled |= !self.messages_seen.insert(*content);
+                None
+            }
+            Fact::WebhookTaken { key, content } => {
+                self.take_webhook(key, *content);
                 None
             }
             Fact::MailTaken { mail } => {
@@ -164,6 +205,14 @@ impl State {
                 None
             }
         }
+    }
+
+    /// A webhook may come again; under one id it says the same.
+    fn take_webhook(&mut self, key: &str, content: u64) {
+        let first = *self.webhooks_said.entry(key.into()).or_insert(content);
+        let told = self.webhooks.entry(key.into()).or_default();
+        told.times += 1;
+        told.doubled |= first != content;
     }
 
     fn accept_order(&mut self, event: &Event) -> Option<u32> {
@@ -181,6 +230,8 @@ impl State {
                 stage: Stage::Accepted,
                 accepted_at: event.at,
                 confirmed_at: None,
+                out_of_stock_at: None,
+                sent_back: false,
                 shipped_at: None,
                 delivered_at: None,
                 cancel_asked_at: None,
@@ -195,7 +246,8 @@ impl State {
     }
 
     fn offer_payment(&mut self, event: &Event) -> Option<u32> {
-        let Fact::PaymentOffered { out_trade_no, total_fen, openid, description, pays_at } = &event.fact
+        let Fact::PaymentOffered { out_trade_no, total_fen, openid, description, pays_at, prepaid } =
+            &event.fact
         else {
             return None;
         };
@@ -211,11 +263,14 @@ impl State {
                 pays_at: *pays_at,
                 paid_at: None,
                 closed_at: None,
+                prepaid: *prepaid,
+                late: false,
                 notice: None,
                 refunded_fen: 0,
                 refunds: 0,
                 last_refund_at: None,
                 shipping: None,
+                receipts_asked: 0,
             },
         )
     }
@@ -245,6 +300,9 @@ impl State {
                 status: RefundStatus::Processing,
                 accepted_at: event.at,
                 settled_at: None,
+                first_end: None,
+                untold: false,
+                redirected_at: None,
                 notice: None,
                 alike,
             },

@@ -13,7 +13,11 @@ pub(crate) enum StepKind {
     /// The supplier confirms an order, or refuses it.
     Decide,
     Ship,
+    /// A confirmed order is found not to be in stock.
+    RunOut,
     Deliver,
+    /// What the customer sent back after delivery arrives.
+    SendBack,
     AnswerCancel,
     OrderNotice,
     /// The customer pays.
@@ -59,7 +63,9 @@ impl Step {
             StepKind::OrderNotice | StepKind::PaymentNotice | StepKind::RefundNotice => Lane::Tell,
             StepKind::Decide
             | StepKind::Ship
+            | StepKind::RunOut
             | StepKind::Deliver
+            | StepKind::SendBack
             | StepKind::AnswerCancel
             | StepKind::Pay
             | StepKind::SettleRefund => Lane::Happen,

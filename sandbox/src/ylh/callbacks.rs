@@ -17,8 +17,13 @@ pub(crate) fn form(order: &SupplierOrder, owed: &OrderNotice, fault: Option<Faul
     let method = match owed.about {
         About::Confirmed | About::Refused(_) => "hmm.scm_heorder.confirm",
         About::Cancel(_) => "hmm.scm_heorder.cancel",
+        About::OutOfStock(_) => "hmm.scm_heorder.oostock",
     };
-    let data = data(order, owed, fault == Some(Fault::OddSpelling)).to_string();
+    let mut data = data(order, owed, fault == Some(Fault::OddSpelling));
+    if fault == Some(Fault::ItemsAsText) && !data["itemList"].is_null() {
+        data["itemList"] = json!(data["itemList"].to_string());
+    }
+    let data = data.to_string();
     let stamp = times::packed(owed.made_at);
     let fields =
         [("AppKey", ours.callback_app_key), ("TimeStamp", &stamp), ("Method", method), ("Data", &data)];
@@ -26,7 +31,7 @@ pub(crate) fn form(order: &SupplierOrder, owed: &OrderNotice, fault: Option<Faul
     let sign = ylh_sign(secret, &fields);
     let mut form: Form = fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     if fault != Some(Fault::Unsigned) {
-        form.push(("Sign", sign));
+        form.push((if fault == Some(Fault::SmallSign) { "sign" } else { "Sign" }, sign));
     }
     form
 }
@@ -35,6 +40,7 @@ fn data(order: &SupplierOrder, owed: &OrderNotice, oddly: bool) -> Value {
     let (state, reason) = match &owed.about {
         About::Confirmed => (1, ""),
         About::Refused(reason) => (0, reason.as_ref()),
+        About::OutOfStock(reason) => (1, reason.as_ref()),
         About::Cancel(outcome) => (state_of(outcome), outcome.reason.as_ref()),
     };
     let mut data = json!({"PlatformOrderNo": order.so_id});

@@ -23,6 +23,12 @@ use crate::world::order::{Stage, SupplierOrder};
 const RETURN_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A product whose code begins so is refused at the door by whoever ordered it.
 const REFUSED_AT_THE_DOOR: &str = "REJECT";
+/// Of such a product the customer refuses one piece at the door and takes the others.
+const REFUSED_IN_PART: &str = "PARTREJECT";
+/// Of such a product the customer sends one piece back after it was handed over.
+const SENT_BACK: &str = "RETURN";
+/// Such a product turns out not to be in stock after the order was confirmed.
+const LACKING: &str = "LACK";
 
 pub(super) async fn receive(
     State(world): State<Arc<World>>,
@@ -77,6 +83,7 @@ pub(crate) fn verdict(order: &SupplierOrder, seed: u64, now: Timestamp) -> Cance
     let drawn = draw(seed, &["verdict", &order.so_id], u64::from(order.cancels_answered));
     match order.stage {
         Stage::Accepted | Stage::Refused => whole(order, Returned::Never),
+        Stage::Confirmed if order.out_of_stock_at.is_some() => whole(order, Returned::Never),
         Stage::Confirmed if drawn.is_multiple_of(8) => failed(order, "补货中，无法取消"),
         Stage::Confirmed => whole(order, Returned::Never),
         Stage::Shipped if drawn.is_multiple_of(4) => failed(order, "拦截失败"),
@@ -93,17 +100,41 @@ pub(crate) fn verdict(order: &SupplierOrder, seed: u64, now: Timestamp) -> Cance
 
 /// What the customer sends back at the door although nobody asked for a cancellation, if so.
 pub(crate) fn at_the_door(order: &SupplierOrder) -> Option<CancelOutcome> {
-    let refused = |line: &Line| line.code.starts_with(REFUSED_AT_THE_DOOR);
-    if !order.lines.iter().any(refused) {
+    let refused = |line: &Line| match line {
+        line if line.code.starts_with(REFUSED_AT_THE_DOOR) => line.qty,
+        line if line.code.starts_with(REFUSED_IN_PART) => 1,
+        _ => 0,
+    };
+    if order.lines.iter().all(|line| refused(line) == 0) {
         return None;
     }
     let mut lines = order.lines.clone();
     for line in &mut lines {
-        line.rejected = if refused(line) { line.qty } else { 0 };
+        line.rejected = refused(line);
         line.received = line.qty - line.rejected;
     }
-    let verdict = if lines.iter().all(refused) { Verdict::Whole } else { Verdict::Partly };
+    let whole = lines.iter().all(|line| line.rejected == line.qty);
+    let verdict = if whole { Verdict::Whole } else { Verdict::Partly };
     Some(CancelOutcome { verdict, reason: "".into(), lines })
+}
+
+/// What the customer sends back after delivery although nobody asked for a return, if so.
+pub(crate) fn sent_back(order: &SupplierOrder) -> Option<CancelOutcome> {
+    let mut lines = order.lines.clone();
+    for line in &mut lines {
+        if line.code.starts_with(SENT_BACK) && line.received > 0 {
+            line.returned = line.returned.max(1);
+        }
+    }
+    let whole = lines.iter().all(|line| line.returned + line.rejected == line.qty);
+    let verdict = if whole { Verdict::Whole } else { Verdict::Partly };
+    let any = lines.iter().any(|line| line.returned > 0);
+    any.then(|| CancelOutcome { verdict, reason: "".into(), lines })
+}
+
+/// Whether the order, once confirmed, cannot be sent.
+pub(crate) fn is_lacking(order: &SupplierOrder) -> bool {
+    order.lines.iter().any(|line| line.code.starts_with(LACKING))
 }
 
 enum Returned {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, json_of};
+use crate::ylh;
 
 const GOODS: &str = "/yilihuo/jsh-service-goods-mall-search/api/product-info/procurable-products-out/check-procurable-products";
 const PRICE: &str =
@@ -93,4 +94,76 @@ async fn price_stock_and_balance_answer_in_their_own_forms() {
 
     let balance = json!({"customerCode": is.customer_code, "customerPassword": is.customer_password});
     assert!(call(&shop, BALANCE, &balance).await["data"][0]["payerAccountBalance"].is_number());
+}
+
+async fn balance_fen(shop: &Shop) -> i64 {
+    let is = &shop.is.haier;
+    let body = json!({"customerCode": is.customer_code, "customerPassword": is.customer_password});
+    let yuan = call(shop, BALANCE, &body).await["data"][0]["payerAccountBalance"].as_f64().unwrap();
+    (yuan * 100.0).round() as i64
+}
+
+#[tokio::test]
+async fn the_balance_falls_with_what_is_ordered_and_rises_with_what_is_paid_in() {
+    let shop = Shop::open_with(|config| config.goods.balance_fen = Some(1_000_000)).await;
+    assert_eq!(balance_fen(&shop).await, 1_000_000);
+    ylh::create(&shop, &ylh::order("SO-1001-1", "FAKE1")).await;
+    assert_eq!(balance_fen(&shop).await, 1_000_000 - 119_999);
+    let url = format!("{}/control/haier", shop.at().control);
+    shop.http.post(url).json(&json!({"pay_in_fen": 500})).send().await.unwrap();
+    assert_eq!(balance_fen(&shop).await, 1_000_000 - 119_999 + 500);
+}
+
+#[tokio::test]
+async fn more_calls_than_haier_bears_are_429_and_counted() {
+    let shop = Shop::open_with(|config| config.goods.calls_per_s = Some(5)).await;
+    let token = token(&shop).await;
+    let ask = async || {
+        let request = shop.http.post(format!("{}{GOODS}", shop.at().haier)).header("authorization", &token);
+        request.json(&goods(&shop, &["FAKE1"])).send().await.unwrap().status().as_u16()
+    };
+    let mut through = 0;
+    while ask().await == 200 {
+        through += 1;
+        assert!(through < 1_000, "nothing is ever too much");
+    }
+    let calls = shop.sandbox.calls();
+    assert!(through >= 5, "a second's worth comes at once");
+    assert_eq!((calls.haier_reads, calls.haier_throttled, calls.haier_tokens), (through, 1, 1));
+}
+
+#[tokio::test]
+async fn the_catalogue_is_told_for_any_instant_as_the_calls_tell_it() {
+    let shop = Shop::open_with(|config| config.goods.products = 1_000).await;
+    shop.clock.advance(std::time::Duration::from_secs(5 * 86_400));
+    let url = format!("{}/truth/catalogue", shop.at().control);
+    let now = json_of(shop.http.get(&url).send().await.unwrap()).await;
+    let then = json_of(shop.http.get(format!("{url}?at=2026-01-05T04:00:00Z")).send().await.unwrap()).await;
+    assert_eq!(now.as_array().unwrap().len(), 1_000);
+    assert_ne!(now, then);
+    let listed = call(&shop, GOODS, &goods(&shop, &[])).await["data"].clone();
+    let for_sale: Vec<_> = now
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["for_sale"] == true)
+        .map(|row| &row["product_code"])
+        .collect();
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|row| &row["productCode"]).collect();
+    assert_eq!(listed, for_sale);
+}
+
+#[tokio::test]
+async fn an_odd_answer_comes_once_and_the_same_question_is_then_answered_straight() {
+    let shop = Shop::open_with(|config| config.goods.odd_per_mille = 1_000).await;
+    let mut odd = 0;
+    for n in 0..20 {
+        let asked: Vec<String> = (0..6).map(|code| format!("FAKE{:05}", n * 6 + code)).collect();
+        let body = goods(&shop, &asked.iter().map(String::as_str).collect::<Vec<_>>());
+        let (first, second) = (call(&shop, GOODS, &body).await, call(&shop, GOODS, &body).await);
+        assert_eq!(second["data"].as_array().unwrap().len(), 6);
+        assert_eq!(second["data"][0]["isSales"], "1");
+        odd += i32::from(first != second);
+    }
+    assert_eq!(odd, 20);
 }

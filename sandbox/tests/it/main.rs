@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bills;
 mod control;
 mod faults;
 mod haier;
 mod journal;
 mod mail;
 mod mini_program;
+mod mischief;
+mod plants;
 mod shop;
+mod webhooks;
 mod wechat_pay;
 mod ylh;

@@ -127,7 +127,7 @@ struct Inner {
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let desk = Self { url, inner: Arc::default() };

@@ -32,26 +32,26 @@ fn platform_key(shop: &Shop, serial: &str) -> Vec<u8> {
     key(pem).public_key().as_ref().to_vec()
 }
 
-struct Asked<'a> {
-    method: &'a str,
-    path: &'a str,
-    body: String,
-    stamp: i64,
-    spoil: bool,
-    headers: &'a [(&'a str, &'a str)],
+pub struct Asked<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub body: String,
+    pub stamp: i64,
+    pub spoil: bool,
+    pub headers: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Asked<'a> {
-    fn get(path: &'a str) -> Self {
+    pub fn get(path: &'a str) -> Self {
         Self { method: "GET", path, body: String::new(), stamp: NOON.secs(), spoil: false, headers: &[] }
     }
 
-    fn post(path: &'a str, body: &Value) -> Self {
+    pub fn post(path: &'a str, body: &Value) -> Self {
         Self { method: "POST", body: body.to_string(), ..Self::get(path) }
     }
 }
 
-fn is_signed(shop: &Shop, headers: &reqwest::header::HeaderMap, body: &[u8]) -> bool {
+pub fn is_signed(shop: &Shop, headers: &reqwest::header::HeaderMap, body: &[u8]) -> bool {
     let header = |name: &str| headers[name].to_str().unwrap();
     let mut message =
         format!("{}\n{}\n", header("wechatpay-timestamp"), header("wechatpay-nonce")).into_bytes();
@@ -62,12 +62,12 @@ fn is_signed(shop: &Shop, headers: &reqwest::header::HeaderMap, body: &[u8]) -> 
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(&message, &signature).is_ok()
 }
 
-/// Signs and sends; the answer's signature is checked.
-async fn ask(shop: &Shop, asked: Asked<'_>) -> (u16, Value) {
+/// Signs and sends.
+pub async fn send(shop: &Shop, asked: &Asked<'_>) -> reqwest::Response {
     let is = &shop.is.wechat_pay;
     let Asked { method, path, body, stamp, spoil, headers } = asked;
     let nonce = "593BEC0C930BF1AFEB40B4A08C8FB242";
-    let message = format!("{method}\n{path}\n{stamp}\n{nonce}\n{body}\n{}", if spoil { "!" } else { "" });
+    let message = format!("{method}\n{path}\n{stamp}\n{nonce}\n{body}\n{}", if *spoil { "!" } else { "" });
     let key = key(is.merchant_private_key_pem);
     let mut signature = vec![0; key.public().modulus_len()];
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
@@ -79,16 +79,21 @@ async fn ask(shop: &Shop, asked: Asked<'_>) -> (u16, Value) {
     );
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = shop.http.request(method, format!("{}{path}", shop.at().wechat_pay));
-    for (name, value) in headers {
+    for (name, value) in *headers {
         request = request.header(*name, *value);
     }
-    let answer = request
+    request
         .header("authorization", authorization)
         .header("content-type", "application/json")
-        .body(body)
+        .body(body.clone())
         .send()
         .await
-        .unwrap();
+        .unwrap()
+}
+
+/// The same; the answer's signature is checked.
+pub async fn ask(shop: &Shop, asked: Asked<'_>) -> (u16, Value) {
+    let answer = send(shop, &asked).await;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let body = answer.bytes().await.unwrap();
     assert!(is_signed(shop, &headers, &body), "the answer is not signed");
@@ -98,7 +103,7 @@ async fn ask(shop: &Shop, asked: Asked<'_>) -> (u16, Value) {
     (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
 }
 
-fn open(shop: &Shop, resource: &Value) -> Value {
+pub fn open(shop: &Shop, resource: &Value) -> Value {
     let text = |field: &str| resource[field].as_str().unwrap();
     let key = UnboundKey::new(&AES_256_GCM, shop.is.wechat_pay.api_v3_key.as_bytes()).unwrap();
     let nonce = Nonce::try_assume_unique_for_key(text("nonce").as_bytes()).unwrap();
@@ -110,16 +115,16 @@ fn open(shop: &Shop, resource: &Value) -> Value {
         .unwrap_or_else(|_| Value::String(String::from_utf8(plain.to_vec()).unwrap()))
 }
 
-fn query(out_trade_no: &str) -> String {
+pub fn query(out_trade_no: &str) -> String {
     format!("/v3/pay/transactions/out-trade-no/{out_trade_no}?mchid=1900000001")
 }
 
-fn refund(out_refund_no: &str, refund: i64) -> Value {
+pub fn refund(out_refund_no: &str, refund: i64) -> Value {
     json!({"out_trade_no": "T10001", "out_refund_no": out_refund_no, "reason": "买家取消",
         "amount": {"refund": refund, "total": 1000, "currency": "CNY"}})
 }
 
-const REFUNDS: &str = "/v3/refund/domestic/refunds";
+pub const REFUNDS: &str = "/v3/refund/domestic/refunds";
 
 #[tokio::test]
 async fn a_payment_is_told_by_a_signed_and_sealed_callback() {

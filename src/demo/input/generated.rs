@@ -22,6 +22,15 @@ pub fn generate(count: usize, seed: u64, run: &str) -> Input {
     Input { baskets, ..Input::default() }
 }
 
+/// The shop has to give the money of this order back.
+pub fn put_out_of_stock(basket: &mut Basket) {
+    basket.pays = Pays::AfterSecs(60);
+    basket.cancelled = false;
+    for line in &mut basket.lines {
+        line.product_code = format!("OUT-{}", line.product_code).into();
+    }
+}
+
 fn basket(dice: &mut Rng, nth: usize, run: &str) -> Basket {
     let mut lines: Vec<_> = (0..dice.usize(1..=3)).map(|_| line(dice)).collect();
     // Out of a hundred: two not sold any more, two out of stock, two that the supplier turns down, two that

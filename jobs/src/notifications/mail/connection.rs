@@ -107,7 +107,9 @@ fn judge(call: &Call, step: Step, error: &Error) -> OutsideError {
             call.misconfigured(&code, &detail)
         }
         Some(code) if error.is_permanent() => call.refused(&code, &detail),
-        Some(_) => call.fail(Fault::Throttled { retry_after: None }, &detail),
+        // The server closes down or may not be spoken to; every other 4xx is about this message, such as greylisting.
+        Some(code) if code == "421" => call.fail(Fault::Throttled { retry_after: None }, &detail),
+        Some(_) => call.wanted_later(&detail),
         None if step == Step::Message => call.lost(&detail),
         None if step == Step::SigningIn && error.is_client() => call.misconfigured("no_mechanism", &detail),
         None => call.fail(Fault::NotSent, &detail),

@@ -1,19 +1,23 @@
 //! A day's bill: where it lies, and its bytes (facts: wechat-pay.md 10).
 //!
-//! What the lines say is read elsewhere. The file is asked for uncompressed, so that its hash can be checked
-//! while it streams; memory stays flat however long it is.
+//! What the lines say is read elsewhere. The bytes are handed on as they come, and whether they are WeChat's own is
+//! known at their end; memory stays flat however long the file is.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::Write as _;
 
 use chrono::NaiveDate;
+use flate2::write::MultiGzDecoder;
 use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, Url};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use serde::Deserialize;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{Reply, WechatPay};
 use crate::outside::{Call, Fault, OutsideError, Secret, System, same_bytes};
+
+/// Packed bytes that are unpacked at once: what they may grow to is a thousand times as much.
+const UNPACKED_AT_ONCE: usize = 8 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BillKind {
@@ -25,8 +29,17 @@ pub enum BillKind {
     FundFlowFees,
 }
 
+/// How the file travels; the hash is of what it unpacks to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Packing {
+    #[default]
+    Plain,
+    /// `tar_type=GZIP`.
+    Gzip,
+}
+
 impl BillKind {
-    fn target(self, day: NaiveDate) -> String {
+    fn target(self, day: NaiveDate, packing: Packing) -> String {
         let (path, kind) = match self {
             BillKind::TradeAll => ("tradebill", "bill_type=ALL"),
             BillKind::TradeSuccess => ("tradebill", "bill_type=SUCCESS"),
@@ -35,7 +48,8 @@ impl BillKind {
             BillKind::FundFlowOperation => ("fundflowbill", "account_type=OPERATION"),
             BillKind::FundFlowFees => ("fundflowbill", "account_type=FEES"),
         };
-        format!("/v3/bill/{path}?bill_date={}&{kind}", day.format("%Y-%m-%d"))
+        let packed = if packing == Packing::Gzip { "&tar_type=GZIP" } else { "" };
+        format!("/v3/bill/{path}?bill_date={}&{kind}{packed}", day.format("%Y-%m-%d"))
     }
 }
 
@@ -53,16 +67,21 @@ pub enum BillAnswer {
 pub struct BillLink {
     /// Holds a token.
     pub url: Secret,
-    /// SHA1 of the bytes, 40 hexadecimal digits.
+    /// SHA1 of the unpacked bytes, 40 hexadecimal digits in lower case.
     pub sha1: String,
+    pub packing: Packing,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DownloadError {
+    /// `Unavailable` when the link has run out, the stream broke off or does not unpack: ask for a fresh link.
     #[error(transparent)]
     Outside(#[from] OutsideError),
-    #[error("the bill cannot be written: {0}")]
-    Write(#[from] io::Error),
+    /// The bytes are not those that WeChat's signed answer vouches for.
+    #[error("the file's SHA1 is {found}, and WeChat says {said}")]
+    WrongHash { said: String, found: String },
+    #[error("the file has more than {bytes_max} bytes")]
+    TooLong { bytes_max: u64 },
 }
 
 #[derive(Deserialize)]
@@ -73,22 +92,46 @@ struct Wire {
     download_url: String,
 }
 
+/// A file on its way. Until [`BillDownload::next`] has said that it is over, nothing of it counts.
+pub struct BillDownload {
+    call: Call,
+    response: Option<reqwest::Response>,
+    decoder: Option<MultiGzDecoder<Vec<u8>>>,
+    waiting: VecDeque<Vec<u8>>,
+    /// None: it was compared.
+    sha1: Option<Context>,
+    said: String,
+    bytes: u64,
+    bytes_max: u64,
+}
+
 impl WechatPay {
+    /// Whose bills these are.
+    pub fn mchid(&self) -> &str {
+        &self.settings.mchid
+    }
+
     /// Asks for a day's bill, after ten o'clock (Beijing) of the next day.
     ///
     /// # Errors
     /// As every read.
-    pub async fn request_bill(&self, day: NaiveDate, kind: BillKind) -> Result<BillAnswer, OutsideError> {
+    pub async fn request_bill(
+        &self,
+        day: NaiveDate,
+        kind: BillKind,
+        packing: Packing,
+    ) -> Result<BillAnswer, OutsideError> {
         let call = self.read("request_bill");
         let work = async {
-            match self.ask(&call, Method::GET, &kind.target(day), None).await? {
+            match self.ask(&call, Method::GET, &kind.target(day, packing), None).await? {
                 Reply::Done(answer) => {
                     let wire: Wire = answer.json(&call)?;
                     if !wire.hash_type.is_empty() && !wire.hash_type.eq_ignore_ascii_case("SHA1") {
                         return Err(call.refused("hash_type", &wire.hash_type));
                     }
                     let url = Secret::new(wire.download_url);
-                    Ok(BillAnswer::Ready(BillLink { url, sha1: wire.hash_value.to_ascii_lowercase() }))
+                    let sha1 = wire.hash_value.trim().to_ascii_lowercase();
+                    Ok(BillAnswer::Ready(BillLink { url, sha1, packing }))
                 }
                 Reply::No(error) => match error.code.as_str() {
                     "STATEMENT_CREATING" => Ok(BillAnswer::Creating),
@@ -100,38 +143,28 @@ impl WechatPay {
         self.http.measured(&call, work).await
     }
 
-    /// Streams a bill into `into`; how many bytes it had. What was written counts only when this succeeds.
+    /// Begins to download a bill of at most `bytes_max` unpacked bytes.
     ///
     /// # Errors
-    /// `Unavailable` when the link has run out, the stream broke off, or the bytes are not those of the hash:
-    /// ask for a fresh link. `Refused` with `too_long` beyond `bytes_max`.
+    /// `Unavailable` when the link has run out: ask for a fresh one.
     pub async fn download_bill(
         &self,
         link: &BillLink,
-        into: &mut (impl AsyncWrite + Unpin),
         bytes_max: u64,
-    ) -> Result<u64, DownloadError> {
+    ) -> Result<BillDownload, DownloadError> {
         let call = Call::read(System::WechatPay, "download_bill", self.settings.bill_timeout);
         let call = self.hiding(call).hiding([link.url.expose()]);
-        let mut response = self.open_bill(&call, link).await?;
-        let (mut sha1, mut bytes) = (Context::new(&SHA1_FOR_LEGACY_USE_ONLY), 0_u64);
-        while let Some(chunk) = response.chunk().await.map_err(|error| call.torn(error))? {
-            bytes += chunk.len() as u64;
-            if bytes > bytes_max {
-                return Err(call
-                    .refused("too_long", &format!("a bill of more than {bytes_max} bytes"))
-                    .into());
-            }
-            sha1.update(&chunk);
-            into.write_all(&chunk).await?;
-        }
-        into.flush().await?;
-        let found: String = sha1.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        // The answer is not signed: this hash, which was, is all that vouches for it.
-        if !same_bytes(found.as_bytes(), link.sha1.as_bytes()) {
-            return Err(call.doubtful(&format!("the bill's SHA1 is {found}, not {}", link.sha1)).into());
-        }
-        Ok(bytes)
+        let response = self.open_bill(&call, link).await?;
+        Ok(BillDownload {
+            call,
+            response: Some(response),
+            decoder: (link.packing == Packing::Gzip).then(|| MultiGzDecoder::new(Vec::new())),
+            waiting: VecDeque::new(),
+            sha1: Some(Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
+            said: link.sha1.clone(),
+            bytes: 0,
+            bytes_max,
+        })
     }
 
     async fn open_bill(&self, call: &Call, link: &BillLink) -> Result<reqwest::Response, OutsideError> {
@@ -146,4 +179,73 @@ impl WechatPay {
             status => Err(call.lost(&format!("HTTP {status} for a download link"))),
         }
     }
+}
+
+impl BillDownload {
+    /// The next unpacked bytes; none at the end, when the whole file was what WeChat vouches for.
+    ///
+    /// # Errors
+    /// Nothing of the file counts then.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, DownloadError> {
+        loop {
+            if let Some(bytes) = self.waiting.pop_front() {
+                return Ok(Some(bytes));
+            }
+            let Some(response) = &mut self.response else {
+                return self.compare().map(|()| None);
+            };
+            match response.chunk().await.map_err(|error| self.call.torn(error))? {
+                Some(packed) => self.unpack(&packed)?,
+                None => self.end()?,
+            }
+        }
+    }
+
+    fn unpack(&mut self, packed: &[u8]) -> Result<(), DownloadError> {
+        if self.decoder.is_none() {
+            return self.take(packed.to_vec());
+        }
+        for part in packed.chunks(UNPACKED_AT_ONCE) {
+            let Some(decoder) = &mut self.decoder else { break };
+            decoder.write_all(part).map_err(|error| does_not_unpack(&self.call, &error))?;
+            let bytes = std::mem::take(decoder.get_mut());
+            self.take(bytes)?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), DownloadError> {
+        self.response = None;
+        let Some(decoder) = self.decoder.take() else { return Ok(()) };
+        let rest = decoder.finish().map_err(|error| does_not_unpack(&self.call, &error))?;
+        self.take(rest)
+    }
+
+    fn take(&mut self, bytes: Vec<u8>) -> Result<(), DownloadError> {
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.bytes_max {
+            return Err(DownloadError::TooLong { bytes_max: self.bytes_max });
+        }
+        if let Some(sha1) = &mut self.sha1 {
+            sha1.update(&bytes);
+        }
+        if !bytes.is_empty() {
+            self.waiting.push_back(bytes);
+        }
+        Ok(())
+    }
+
+    /// The answer is not signed: this hash, which was, is all that vouches for it.
+    fn compare(&mut self) -> Result<(), DownloadError> {
+        let Some(sha1) = self.sha1.take() else { return Ok(()) };
+        let found: String = sha1.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        if same_bytes(found.as_bytes(), self.said.as_bytes()) {
+            return Ok(());
+        }
+        Err(DownloadError::WrongHash { said: self.said.clone(), found })
+    }
+}
+
+fn does_not_unpack(call: &Call, error: &std::io::Error) -> OutsideError {
+    call.doubtful(&format!("the bill does not unpack: {error}"))
 }

@@ -1,18 +1,20 @@
 //! Products and prices, asked for by code (facts: haier.md 4, 5).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{Haier, wire};
 use crate::money::{Decimal, Fen};
-use crate::outside::OutsideError;
 use crate::outside::lenient::{flag, maybe_text, rows as rows_field, text};
+use crate::outside::{Call, OutsideError};
 
 /// Most codes in one call (facts: haier.md 4).
 pub const PRODUCT_CODES_MAX: usize = 20;
+/// Longest answer that lists everything: 10,000 products take some 4 MiB.
+const LIST_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 const PRODUCTS_PATH: &str = "/yilihuo/jsh-service-goods-mall-search/api/product-info/procurable-products-out/check-procurable-products";
 const PRICES_PATH: &str =
@@ -24,6 +26,8 @@ pub struct ByCode<T> {
     pub found: BTreeMap<String, T>,
     /// Asked for and not in the answer: nothing is known of these.
     pub unknown: Vec<String>,
+    /// What is wrong with rows that could not be read; the codes of such rows are unknown.
+    pub flaws: Vec<String>,
     /// What could not be asked any more because a later chunk failed.
     pub unasked: Option<Unasked>,
 }
@@ -86,16 +90,19 @@ impl Haier {
     /// # Errors
     /// When not even the first chunk was answered; a later failure is in [`ByCode::unasked`].
     pub async fn products(&self, codes: &[String]) -> Result<ByCode<Product>, OutsideError> {
-        self.by_code(codes, |chunk| self.product_rows(Some(chunk)), |product: &Product| product.code.clone())
-            .await
+        self.by_code(codes, |chunk| self.product_rows(chunk), |product: &Product| product.code.clone()).await
     }
 
-    /// All procurable products: asked without codes (facts: haier.md 4).
+    /// The codes of all procurable products, each once, in order: asked without codes (facts: haier.md 4).
     ///
     /// # Errors
     /// As every read.
-    pub async fn all_products(&self) -> Result<Vec<Product>, OutsideError> {
-        self.product_rows(None).await
+    pub async fn listed_codes(&self) -> Result<Vec<String>, OutsideError> {
+        let call = self.call("products_list").up_to(LIST_BYTES_MAX);
+        let data = self.products_data(&call, None).await?;
+        let (rows, _) = wire::each_row::<ListedRow>(&call, &data)?;
+        let codes: BTreeSet<String> = rows.into_iter().map(|row| row.product_code).collect();
+        Ok(codes.into_iter().filter(|code| !code.is_empty()).collect())
     }
 
     /// Prices of `codes`: asked in chunks of 20, each code once.
@@ -106,7 +113,17 @@ impl Haier {
         self.by_code(codes, |chunk| self.price_rows(chunk), |price: &Price| price.code.clone()).await
     }
 
-    async fn product_rows(&self, codes: Option<Vec<String>>) -> Result<Vec<Product>, OutsideError> {
+    async fn product_rows(&self, codes: Vec<String>) -> Result<Rows<Product>, OutsideError> {
+        let call = self.call("products");
+        let data = self.products_data(&call, Some(codes)).await?;
+        wire::each_row(&call, &data)
+    }
+
+    async fn products_data(
+        &self,
+        call: &Call,
+        codes: Option<Vec<String>>,
+    ) -> Result<Box<RawValue>, OutsideError> {
         let settings = &self.settings;
         let mut body = json!({
             "customerCode": settings.customer_code,
@@ -118,12 +135,13 @@ impl Haier {
         if let Some(codes) = codes {
             body["productCodes"] = json!(codes);
         }
-        self.rows("products", &settings.url(settings.overrides.products.as_ref(), PRODUCTS_PATH), &body).await
+        self.ask(call, &settings.url(settings.overrides.products.as_ref(), PRODUCTS_PATH), &body).await
     }
 
-    async fn price_rows(&self, codes: Vec<String>) -> Result<Vec<Price>, OutsideError> {
+    async fn price_rows(&self, codes: Vec<String>) -> Result<Rows<Price>, OutsideError> {
         let settings = &self.settings;
-        let body = json!({
+        let call = self.call("prices");
+        let body: Value = json!({
             "customerCode": settings.customer_code,
             "sendToCode": settings.send_to_code,
             "productCodes": codes,
@@ -131,22 +149,22 @@ impl Haier {
             "passWord": settings.password.expose(),
         });
         let url = settings.url(settings.overrides.prices.as_ref(), PRICES_PATH);
-        let rows: Vec<PriceRow> = self.rows("prices", &url, &body).await?;
-        let call = self.call("prices");
-        rows.into_iter()
-            .map(|row| row.read().ok_or_else(|| call.lost("an amount of the price answer is out of range")))
-            .collect()
-    }
-
-    async fn rows<T: DeserializeOwned>(
-        &self,
-        name: &'static str,
-        url: &str,
-        body: &Value,
-    ) -> Result<Vec<T>, OutsideError> {
-        let call = self.call(name);
-        let data = self.ask(&call, url, body).await?;
-        wire::rows(&call, &data)
+        let data = self.ask(&call, &url, &body).await?;
+        let (rows, mut flaws) = wire::each_row::<PriceRow>(&call, &data)?;
+        let mut prices = Vec::with_capacity(rows.len());
+        for row in rows {
+            let code = row.product_code.clone();
+            match row.read() {
+                Some(price) => prices.push(price),
+                None => flaws.push(format!("an amount of {code} is no number, or out of range")),
+            }
+        }
+        if prices.is_empty()
+            && let Some(first) = flaws.first()
+        {
+            return Err(call.lost(&format!("no price can be read: {first}")));
+        }
+        Ok((prices, flaws))
     }
 
     async fn by_code<T, F>(
@@ -156,14 +174,16 @@ impl Haier {
         code_of: impl Fn(&T) -> String,
     ) -> Result<ByCode<T>, OutsideError>
     where
-        F: Future<Output = Result<Vec<T>, OutsideError>>,
+        F: Future<Output = Result<Rows<T>, OutsideError>>,
     {
         let mut seen = HashSet::new();
         let wanted: Vec<String> = codes.iter().filter(|code| seen.insert(code.as_str())).cloned().collect();
-        let mut result = ByCode { found: BTreeMap::new(), unknown: Vec::new(), unasked: None };
+        let mut result =
+            ByCode { found: BTreeMap::new(), unknown: Vec::new(), flaws: Vec::new(), unasked: None };
         for (nth, chunk) in wanted.chunks(PRODUCT_CODES_MAX).enumerate() {
             match ask(chunk.to_vec()).await {
-                Ok(rows) => {
+                Ok((rows, flaws)) => {
+                    result.flaws.extend(flaws);
                     let asked: HashSet<&str> = chunk.iter().map(String::as_str).collect();
                     let rows = rows.into_iter().map(|row| (code_of(&row), row));
                     result.found.extend(rows.filter(|(code, _)| asked.contains(code.as_str())));
@@ -180,6 +200,16 @@ impl Haier {
         }
         Ok(result)
     }
+}
+
+/// Rows that were read, and what is wrong with the others.
+type Rows<T> = (Vec<T>, Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedRow {
+    #[serde(deserialize_with = "text")]
+    product_code: String,
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,8 @@ const STOCK_PATH: &str = "/yilihuo/jsh-service-stock-mall/api/page/stock/get-ava
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stock {
     pub rows: Vec<StockRow>,
+    /// The answer had data at all: an empty list is none in stock, `null` is no word on it.
+    pub is_said: bool,
 }
 
 impl Stock {
@@ -66,6 +68,6 @@ impl Haier {
         });
         let url = settings.url(settings.overrides.stock.as_ref(), STOCK_PATH);
         let data = self.ask(&call, &url, &body).await?;
-        Ok(Stock { rows: wire::rows(&call, &data)? })
+        Ok(Stock { is_said: data.get() != "null", rows: wire::rows(&call, &data)? })
     }
 }

@@ -8,6 +8,9 @@ use super::HaierSettings;
 use crate::outside::lenient::{flag, maybe_text, rows_of};
 use crate::outside::{Answer, Call, Fault, OutsideError};
 
+/// Bytes of an unreadable row that are told.
+const ROW_SHOWN_BYTES_MAX: usize = 200;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
@@ -52,4 +55,30 @@ pub(super) fn open_envelope(
 /// The rows of a payload: a list, one object, or null for none.
 pub(super) fn rows<T: DeserializeOwned>(call: &Call, data: &RawValue) -> Result<Vec<T>, OutsideError> {
     rows_of(data).map_err(|error| call.lost(&format!("unreadable rows ({error}): {}", data.get())))
+}
+
+/// As [`rows`], row by row: those that can be read, and what is wrong with the others.
+pub(super) fn each_row<T: DeserializeOwned>(
+    call: &Call,
+    data: &RawValue,
+) -> Result<(Vec<T>, Vec<String>), OutsideError> {
+    let raw: Vec<Box<RawValue>> = rows(call, data)?;
+    let (mut good, mut flaws) = (Vec::with_capacity(raw.len()), Vec::new());
+    for row in raw {
+        match serde_json::from_str(row.get()) {
+            Ok(row) => good.push(row),
+            Err(error) => flaws.push(flaw(&error.to_string(), row.get())),
+        }
+    }
+    if good.is_empty()
+        && let Some(first) = flaws.first()
+    {
+        return Err(call.lost(&format!("no row can be read: {first}")));
+    }
+    Ok((good, flaws))
+}
+
+/// What is wrong with a row, and how it begins.
+fn flaw(what: &str, row: &str) -> String {
+    format!("{what}: {}", &row[..row.floor_char_boundary(ROW_SHOWN_BYTES_MAX)])
 }
