@@ -20,8 +20,8 @@ impl Job for SyncPrices {
     type Context = Shop;
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        if let Some(going_on) = sync_run::go_on(shop, SyncKind::Prices).await? {
-            return Ok(going_on);
+        if let Some(end) = sync_run::go_on(shop, SyncKind::Prices).await? {
+            return Ok(end);
         }
         let codes_max = shop.settings.sync_codes_max;
         let rows: Vec<(String,)> = sqlx::query_as(

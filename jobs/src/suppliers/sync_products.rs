@@ -13,10 +13,15 @@ use windlass_engine::{Job, JobContext, JobError, Outcome};
 
 use super::catalogue::retire_products;
 use super::haier::PRODUCT_CODES_MAX;
-use super::sync_run::{self, Question, SyncKind};
+use super::sync_run::{self, Before, Question, SyncKind};
 use crate::outside::Fault;
 use crate::shop::Shop;
 use crate::verdict;
+
+/// The shop's time until a plan that has codes of its own looks again whether it may begin, but not less of real time
+/// than the second.
+const WAIT_FOR_OTHER: Duration = Duration::from_secs(60);
+const WAIT_REAL_MIN: Duration = Duration::from_secs(1);
 
 /// Asks Haier what it sells.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -37,8 +42,14 @@ impl Job for SyncProducts {
     type Context = Shop;
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        if let Some(going_on) = sync_run::go_on(shop, SyncKind::Products).await? {
-            return Ok(going_on);
+        // What only this plan would ask for must not be lost to a run that knows nothing of it.
+        let has_own = self.discover || !self.codes.is_empty();
+        if has_own && sync_run::before(shop, SyncKind::Products).await? != Before::Nothing {
+            let wait = WAIT_FOR_OTHER.max(WAIT_REAL_MIN.mul_f64(shop.clock.speed()));
+            return Err(JobError::snooze(wait, "another run of the products is not through"));
+        }
+        if let Some(end) = sync_run::go_on(shop, SyncKind::Products).await? {
+            return Ok(end);
         }
         let (listed, note) = if self.discover { listed(shop).await? } else { Default::default() };
         let mut codes: BTreeSet<String> = known(shop).await?;

@@ -52,6 +52,21 @@ stored_states! {
     }
 }
 
+/// Real time between two runs of a kind, and between two hand-overs of one, where the shop's time runs faster: a plan
+/// every five minutes of the shop would else be many a second. At the wall's own pace the schedule alone decides.
+const REAL_GAP_MIN: Duration = Duration::from_secs(5);
+
+/// What a plan finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing: it may begin.
+    Nothing,
+    /// The run of this id is open.
+    Open(String),
+    /// The shop's time runs so fast that the last one has only just begun.
+    JustNow,
+}
+
 /// What one call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Question {
@@ -96,14 +111,32 @@ pub(crate) struct Gain {
     pub changed: u64,
 }
 
-/// The open run of the kind goes on, if there is one that is not too old.
-pub(crate) async fn go_on(shop: &Shop, kind: SyncKind) -> Result<Option<Outcome>, JobError> {
-    let Some((run_id, started_at)) = open_run(&shop.ledger, kind).await? else { return Ok(None) };
-    let oldest = shop.clock.now() - Duration::from_secs(shop.settings.sync_run_max_s);
-    if started_at < oldest.micros() {
-        abandon(shop, &run_id).await?;
-        return Ok(None);
+/// What stands before a new run of the kind. An open one that is too old is given up here.
+pub(crate) async fn before(shop: &Shop, kind: SyncKind) -> Result<Before, LedgerError> {
+    let Some(last) = last_run(&shop.ledger, kind).await? else { return Ok(Before::Nothing) };
+    let is_open = last.state == SyncState::Running;
+    let age = shop.clock.now().since(Timestamp::from_micros(last.started_at));
+    let speed = shop.clock.speed();
+    let times = if is_open { last.rounds.max(1) as f64 } else { 1.0 };
+    if speed > 1.0 && age < REAL_GAP_MIN.mul_f64(speed * times) {
+        return Ok(Before::JustNow);
     }
+    if is_open && age > Duration::from_secs(shop.settings.sync_run_max_s) {
+        abandon(shop, &last.run_id).await?;
+        return Ok(Before::Nothing);
+    }
+    Ok(if is_open { Before::Open(last.run_id) } else { Before::Nothing })
+}
+
+/// How a plan ends that may begin nothing: the open run goes on. None: it may begin.
+pub(crate) async fn go_on(shop: &Shop, kind: SyncKind) -> Result<Option<Outcome>, JobError> {
+    let run_id = match before(shop, kind).await? {
+        Before::Nothing => return Ok(None),
+        Before::Open(run_id) => run_id,
+        Before::JustNow => {
+            return Ok(Some(Outcome::result(json!({ "skipped": "the last run has only just begun" }))));
+        }
+    };
     let mut tx = shop.ledger.begin().await?;
     let round: Option<(i64,)> = sqlx::query_as(
         "UPDATE sync_runs SET rounds = rounds + 1 WHERE run_id = $1 AND state = 'running' RETURNING rounds",
@@ -272,11 +305,16 @@ async fn count(tx: &mut Tx, run_id: &str, settled: (i64, i64), gain: Gain) -> Re
     Ok(())
 }
 
-async fn open_run(ledger: &Ledger, kind: SyncKind) -> Result<Option<(String, i64)>, LedgerError> {
-    Ok(sqlx::query_as("SELECT run_id, started_at FROM sync_runs WHERE state = 'running' AND kind = $1")
-        .bind(kind.as_str())
-        .fetch_optional(ledger.reads())
-        .await?)
+/// The run of the kind that is open, or else the newest.
+async fn last_run(ledger: &Ledger, kind: SyncKind) -> Result<Option<SyncRun>, LedgerError> {
+    Ok(sqlx::query_as(
+        "SELECT run_id, kind, state, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, \
+         note FROM sync_runs WHERE kind = $1 \
+         ORDER BY CASE WHEN state = 'running' THEN 0 ELSE 1 END, started_at DESC, run_id DESC LIMIT 1",
+    )
+    .bind(kind.as_str())
+    .fetch_optional(ledger.reads())
+    .await?)
 }
 
 async fn abandon(shop: &Shop, run_id: &str) -> Result<(), LedgerError> {

@@ -31,8 +31,8 @@ impl Job for SyncStock {
     type Context = Shop;
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {
-        if let Some(going_on) = sync_run::go_on(shop, SyncKind::Stock).await? {
-            return Ok(going_on);
+        if let Some(end) = sync_run::go_on(shop, SyncKind::Stock).await? {
+            return Ok(end);
         }
         forget_history(shop).await?;
         let places_max = shop.settings.stock_questions_max;

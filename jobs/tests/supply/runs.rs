@@ -38,7 +38,9 @@ async fn an_interrupted_run_goes_on_where_it_was_and_asks_nothing_twice(engine: 
 
     site.lose_carrier();
     site.work();
-    let told = site.run(&ALL).await.expect("goes on");
+    // One that has codes of its own waits until it may begin.
+    let waiting = site.enqueue(&SyncProducts { discover: false, codes: vec!["FAKE09999".into()] }).await.id;
+    let told = site.run(&SyncProducts::default()).await.expect("goes on");
     assert_eq!((told["goes_on"].as_bool(), told["run"].as_str()), (Some(true), Some(run.as_str())));
     assert_eq!(told["chunks_left"], half.chunks - half.done);
     let over = site
@@ -47,6 +49,12 @@ async fn an_interrupted_run_goes_on_where_it_was_and_asks_nothing_twice(engine: 
     assert_eq!((over.state, over.done, over.failed, over.rounds), (SyncState::Finished, over.chunks, 0, 2));
     assert_eq!(site.sandbox.calls().haier_reads, 1 + over.chunks as u64, "each chunk was asked for once");
     assert_eq!(site.count("SELECT COUNT(*) AS n FROM sync_chunks").await, 0);
+
+    site.clock.advance(Duration::from_secs(60));
+    let named = "SELECT COUNT(*) AS n FROM products WHERE product_code = 'FAKE09999'";
+    site.look("the code that waited", async || (site.count(named).await == 1).then_some(())).await;
+    let waited = site.store.get(&waiting).await.expect("read").expect("kept");
+    assert_eq!(waited.state, State::Completed);
     site.rest().await;
 }
 
