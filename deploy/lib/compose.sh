@@ -180,7 +180,12 @@ stop_container() { # stop_container ID HURRY
     docker rm "$1" >/dev/null
 }
 
-halt() { dc stop -t "$DRAIN_S" api worker scheduler >/dev/null 2>&1; }
+halt() {
+    dc stop -t "$DRAIN_S" api worker scheduler >/dev/null 2>&1
+    # compose would start them again where new ones are asked for.
+    dc rm -f api worker scheduler >/dev/null 2>&1
+    rm -f "$STATE"/slots/*
+}
 
 # The stores are the containers postgres and redis, with the names of docker-compose.yml and the passwords of ROOT/secrets.
 settings_of_stores() {

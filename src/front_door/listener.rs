@@ -216,3 +216,29 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Far longer than a handshake on the loopback interface takes.
+    const A_WHILE: Duration = Duration::from_millis(300);
+
+    #[tokio::test]
+    async fn a_port_that_refuses_handshakes_keeps_the_connections_that_it_has() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = TcpStream::connect(address).await.unwrap();
+        refuse_handshakes(&listener).unwrap();
+        let late = tokio::time::timeout(A_WHILE, TcpStream::connect(address)).await;
+        assert!(late.is_err(), "no handshake begins: {late:?}");
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        waiting.write_all(b"asked").await.unwrap();
+        waiting.shutdown().await.unwrap();
+        let mut heard = String::new();
+        accepted.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "asked");
+    }
+}

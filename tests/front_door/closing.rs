@@ -8,12 +8,14 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use windlass::front_door::Limits;
 
-use crate::support::{TestDoor, parcel};
+use crate::support::TestDoor;
 
 /// The first line of a request, and the rest.
 const HALF: &str = "GET /livez HTTP/1.1\r\nHost: door";
 const OTHER_HALF: &str = "\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Far longer than a door that lost its port would need to lose its callers.
+const A_WHILE: Duration = Duration::from_millis(300);
 
 async fn connect(door: &TestDoor) -> std::io::Result<TcpStream> {
     TcpStream::connect(door.url.strip_prefix("http://").unwrap()).await
@@ -66,20 +68,28 @@ async fn until_refused(door: &TestDoor) {
 
 #[tokio::test]
 async fn whoever_waits_at_the_port_of_a_door_that_closes_is_answered() {
-    const HELD: usize = 2;
-    // One is the client's own, which handed in the job.
-    let limits = Limits { connections_max: HELD + 1, ..Limits::default() };
-    let door = TestDoor::open_with(limits).await;
-    let id = door.accepted(&parcel(1)).await;
-    let mut all = Vec::new();
-    for nth in 0..HELD + 20 {
+    const BODY: &str = r#"{"kind":"weigh_parcel","payload":{"parcel":"P-1","grams":500}}"#;
+    let door = TestDoor::open_with(Limits { connections_max: 1, ..Limits::default() }).await;
+    // There is room for one, who takes his time.
+    let mut first = connect(&door).await.unwrap();
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: door\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        BODY.len()
+    );
+    send(&mut first, &head).await;
+    let mut others = Vec::new();
+    for _ in 0..20 {
         let mut stream = connect(&door).await.unwrap();
-        let path = if nth < HELD { format!("/v1/jobs/{id}?wait=30") } else { "/livez".to_owned() };
-        send(&mut stream, &format!("GET {path} HTTP/1.1\r\nHost: door\r\n\r\n")).await;
-        all.push(stream);
+        send(&mut stream, &format!("{HALF}{OTHER_HALF}")).await;
+        others.push(stream);
     }
     door.closing.cancel();
-    for stream in &mut all {
+    let early = tokio::time::timeout(A_WHILE, others[0].read_u8()).await;
+    assert!(early.is_err(), "neither answered nor turned away while there is no room: {early:?}");
+    send(&mut first, BODY).await;
+    let answer = rest(&mut first).await;
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer:?}");
+    for stream in &mut others {
         is_the_last_answer(&rest(stream).await);
     }
     until_refused(&door).await;
