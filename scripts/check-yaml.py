@@ -1,7 +1,8 @@
 """Reads YAML files, each key once; of Kubernetes objects, checks what a cluster would refuse or regret.
 
-No schemas are fetched: an object has its four fields, names are names, selectors select the pods that the object makes,
-images are pinned by digest, containers are bounded and not root, probes ask ports that the container names.
+Without schemas, which others hold: an object has its four fields, names are names, selectors select the pods that the object
+makes, images are pinned by digest, containers are bounded and not root, probes ask ports that the container names, and what
+one object says of another (a service's ports, an ingress' services, what is scaled) is there.
 """
 
 import re
@@ -75,6 +76,44 @@ def pods_selected(things):
             yield f"{thing['kind']} {thing['metadata']['name']} selects no pod"
 
 
+def ports_named(things):
+    """Who is sent to a port by its name or number finds it."""
+    services, pods = {}, []
+    for thing in things:
+        template = thing.get("spec", {}).get("template")
+        if template:
+            ports = [port for container in template["spec"]["containers"] for port in container.get("ports", [])]
+            pods.append((template["metadata"]["labels"], ports))
+        if thing["kind"] == "Service":
+            services[thing["metadata"]["name"]] = thing["spec"]
+    for name, spec in services.items():
+        for labels, ports in pods:
+            if spec["selector"].items() <= labels.items():
+                there = {port["name"] for port in ports} | {port["containerPort"] for port in ports}
+                for port in spec["ports"]:
+                    if port.get("targetPort", port["port"]) not in there:
+                        yield f"Service {name}: its pods have no port {port.get('targetPort', port['port'])!r}"
+    for thing in things:
+        here = f"{thing['kind']} {thing['metadata']['name']}"
+        if thing["kind"] == "Ingress":
+            for rule in thing["spec"]["rules"]:
+                for path in rule["http"]["paths"]:
+                    to = path["backend"]["service"]
+                    ports = services.get(to["name"], {}).get("ports", [])
+                    if to["port"].get("name") not in {port.get("name") for port in ports}:
+                        yield f"{here}: {path['path']} goes to {to}, which is not there"
+        if thing["kind"] == "NetworkPolicy":
+            open_ports = {port["containerPort"] for _, ports in pods for port in ports}
+            for rule in thing["spec"].get("ingress", []):
+                for port in rule.get("ports", []):
+                    if port["port"] not in open_ports:
+                        yield f"{here}: nobody listens on {port['port']}"
+        if thing["kind"] == "ScaledObject":
+            target = thing["spec"]["scaleTargetRef"]["name"]
+            if not any(t["kind"] == "Deployment" and t["metadata"]["name"] == target for t in things):
+                yield f"{here}: there is no deployment {target!r} to scale"
+
+
 def main(files):
     faults, objects = [], []
     for file in files:
@@ -88,7 +127,7 @@ def main(files):
             objects += documents
             for thing in documents:
                 faults += [f"{file}: {thing.get('kind')}: {fault}" for fault in faults_of(thing)]
-    faults += list(pods_selected(objects))
+    faults += list(pods_selected(objects)) + list(ports_named(objects))
     print("\n".join(faults), file=sys.stderr, end="\n" if faults else "")
     return 1 if faults else 0
 

@@ -288,7 +288,9 @@ pub fn settings_of(data: &Path) -> [(&'static str, String); 3] {
 /// When it is taken, with what to do.
 pub async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another Windlass running there? choose another with --listen")
+        format!(
+            "cannot listen on {address}: is another Windlass running there? choose another with --listen (WINDLASS_LISTEN)"
+        )
     })
 }
 

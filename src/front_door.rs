@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch, post};
@@ -24,6 +23,7 @@ use self::caller::Caller;
 pub use self::kinds::Kinds;
 use self::listener::Bounded;
 pub use self::rate::Rate;
+use self::serving::Closing;
 use crate::health::Pulses;
 use crate::scaling::Flows;
 
@@ -54,7 +54,9 @@ pub mod reconciliations;
 pub mod refunds;
 pub mod request;
 pub mod schedules;
+mod serving;
 pub mod webhooks;
+mod wire;
 
 /// Everything that the door is made of.
 pub struct FrontDoor {
@@ -84,6 +86,8 @@ pub struct FrontDoor {
     pub pulses: Pulses,
     /// Cancelled when the process stops: long waits end, and the door says that it is not ready.
     pub closing: CancellationToken,
+    /// Cancelled when that shall be quick: see [`Limits::close_delay`].
+    pub hurrying: CancellationToken,
 }
 
 /// The door as every request is given it.
@@ -106,7 +110,8 @@ pub struct Limits {
     /// A connection on which nothing moves for so long is closed.
     pub idle_max: Duration,
     /// How long the door stays open after it was told to close: it says that it is not ready and asks each client to
-    /// connect anew, so that balancers turn away from it before it refuses anybody.
+    /// connect anew, so that balancers turn away from it before it refuses anybody. Hurried, it closes as soon as no
+    /// connection is left from before, on which a caller could still send a request.
     pub close_delay: Duration,
     /// How long requests may go on after the door began to close.
     pub drain_max: Duration,
@@ -151,26 +156,26 @@ impl FrontDoor {
 }
 
 /// Serves the door on `listener` until `door.closing` is cancelled and the delay is over, then lets requests end.
+///
+/// # Errors
+/// None: a door that cannot accept tries again.
 pub async fn serve(listener: TcpListener, door: FrontDoor) -> anyhow::Result<()> {
-    let (closing, limits) = (door.closing.clone(), door.limits);
-    let listener = Bounded::new(listener, limits.connections_max, limits.idle_max);
-    let told = closing.clone();
-    let closes = async move {
-        told.cancelled().await;
-        tokio::time::sleep(limits.close_delay).await;
-    };
-    let serving = axum::serve(listener, router(door)).with_graceful_shutdown(closes);
-    let late = async {
-        closing.cancelled().await;
-        tokio::time::sleep(limits.close_delay + limits.drain_max).await;
-    };
-    tokio::select! {
-        served = serving => served.context("the front door stopped serving"),
-        () = late => {
-            tracing::warn!("requests were cut off that did not end within {:?}", limits.drain_max);
-            Ok(())
+    let limits = door.limits;
+    let closing =
+        Closing { told: door.closing.clone(), hurried: door.hurrying.clone(), delay: limits.close_delay };
+    let late = {
+        let told = door.closing.clone();
+        async move {
+            told.cancelled().await;
+            tokio::time::sleep(limits.close_delay + limits.drain_max).await;
         }
+    };
+    let port = Bounded::new(listener, limits.connections_max, limits.idle_max);
+    tokio::select! {
+        () = serving::serve(port, router(door), closing) => {}
+        () = late => tracing::warn!("requests were cut off that did not end within {:?}", limits.drain_max),
     }
+    Ok(())
 }
 
 /// Every address of the door.
@@ -270,4 +275,6 @@ pub fn router(door: FrontDoor) -> Router {
         .method_not_allowed_fallback(request::wrong_method)
         .layer(from_fn_with_state(door.clone(), request::pass))
         .with_state(door)
+        // Once for all connections: what axum's own loop does.
+        .with_state(())
 }

@@ -173,7 +173,7 @@ impl Platform {
                 access: roles.access,
                 tells_metrics: !monitored,
                 flows,
-                ..self.door(render, pulses, lifecycle.stop.clone())?
+                ..self.door(render, pulses, &lifecycle)?
             };
             parts.spawn(front_door::serve(listener, door));
         }
@@ -194,7 +194,7 @@ impl Platform {
         &self,
         metrics: front_door::metrics::Render,
         pulses: Pulses,
-        closing: CancellationToken,
+        lifecycle: &Lifecycle,
     ) -> anyhow::Result<FrontDoor> {
         Ok(FrontDoor {
             store: self.store.clone(),
@@ -212,7 +212,8 @@ impl Platform {
             tells_metrics: true,
             pulses,
             flows: Flows::default(),
-            closing,
+            closing: lifecycle.stop.clone(),
+            hurrying: lifecycle.hurry.clone(),
         })
     }
 

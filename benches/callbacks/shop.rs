@@ -140,6 +140,7 @@ impl Stand {
             rate: None,
             watchers: events::watchers(),
             closing: stop.clone(),
+            hurrying: stop.clone(),
         }
     }
 }

@@ -112,6 +112,63 @@ replace_alone() {
     [ -z "$old" ] || stop_container "$old" "$3"
 }
 
+# All new ones beside all that run, then all of those are stopped: for seconds there are twice as many.
+replace_at_once() {
+    (
+        flock 8
+        exchange "$@"
+    ) 8>"$STATE/replace.lock"
+}
+
+exchange() { # exchange VERSION REPLICA...
+    local version=$1 name role id before=' ' scales=() jobs=() failed=
+    local -A old=() new=() wanted=()
+    shift
+    for name in "$@"; do
+        role=${name%%.*}
+        old[$name]=$(slot "$name")
+        wanted[$role]=$((${wanted[$role]:-0} + 1))
+    done
+    for role in "${!wanted[@]}"; do
+        id=$(containers "$role")
+        before+="${id//$'\n'/ } "
+        scales+=(--scale "$role=$(($(wc -w <<<"$id") + ${wanted[$role]}))")
+    done
+    IMAGE_NOW=$version dc up -d --no-deps --no-recreate "${scales[@]}" "${!wanted[@]}" >/dev/null 2>&1 || {
+        fail "no containers of $version can be started"
+        return 1
+    }
+    for name in "$@"; do
+        for id in $(containers "${name%%.*}"); do
+            [[ $before == *" $id "* ]] && continue
+            before+="$id "
+            new[$name]=$id
+            printf '%s\n' "$id" >"$STATE/slots/$name"
+            break
+        done
+        [ -n "${new[$name]:-}" ] || { fail "$name: compose started no container of $version" || failed=yes; }
+    done
+    for name in "$@"; do
+        [ -n "$failed" ] || wait_ready "$name" || failed=yes
+    done
+    if [ -n "$failed" ]; then
+        # What ran before never stopped.
+        for name in "$@"; do
+            [ -z "${new[$name]:-}" ] || docker rm -f "${new[$name]}" >/dev/null
+            rm -f "$STATE/slots/$name"
+            [ -z "${old[$name]}" ] || printf '%s\n' "${old[$name]}" >"$STATE/slots/$name"
+        done
+        return 1
+    fi
+    for name in "$@"; do
+        if [ -n "${old[$name]}" ]; then
+            stop_container "${old[$name]}" hurry &
+            jobs+=($!)
+        fi
+    done
+    all_end "${jobs[@]}"
+}
+
 stop_container() { # stop_container ID HURRY
     if [ -n "$2" ]; then
         docker kill -s TERM "$1" >/dev/null 2>&1 || true
@@ -123,7 +180,12 @@ stop_container() { # stop_container ID HURRY
     docker rm "$1" >/dev/null
 }
 
-halt() { dc stop -t "$DRAIN_S" api worker scheduler >/dev/null 2>&1; }
+halt() {
+    dc stop -t "$DRAIN_S" api worker scheduler >/dev/null 2>&1
+    # compose would start them again where new ones are asked for.
+    dc rm -f api worker scheduler >/dev/null 2>&1
+    rm -f "$STATE"/slots/*
+}
 
 # The stores are the containers postgres and redis, with the names of docker-compose.yml and the passwords of ROOT/secrets.
 settings_of_stores() {

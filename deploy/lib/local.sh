@@ -8,12 +8,15 @@
 #   replicas                      names of all, in the order in which they are replaced
 #   running REPLICA               the version that it runs; empty: none
 #   replace REPLICA VERSION HURRY stop it (softly unless HURRY) and start that version
+#   replace_at_once VERSION REPLICA...
+#                                 the same for all of them, hurried, side by side as far as that leaves no gap, until all are ready
 #   ready REPLICA                 whether it says that it is ready
 #   complete VERSION              start what stands before the replicas
 #   halt                          stop all
 #   settings_of_stores            sets PG* for libpq and REDIS_* for redis-cli; see stores.sh
 
-# Signals after which a process is killed: the second hurries it (what runs is given back, no attempt is used).
+# How long a process may take after the second signal, which hurries it: what runs is given back, and no attempt is used. A
+# front door closes as soon as no caller has a connection left from before, and answers who has asked: it may take DRAIN_S.
 HURRY_S=5
 
 prepare() {
@@ -71,8 +74,9 @@ running() {
 }
 
 stop_one() { # stop_one REPLICA HURRY
-    local pid birth began
+    local pid birth began hurry_s=$HURRY_S
     [ -f "$ROOT/run/$1" ] || return 0
+    if [[ $1 == api.* ]] && [ -n "$2" ]; then hurry_s=$DRAIN_S; fi
     read -r pid birth _ <"$ROOT/run/$1"
     if lives "$pid" "$birth"; then
         kill -TERM "$pid" 2>/dev/null || true
@@ -87,7 +91,7 @@ stop_one() { # stop_one REPLICA HURRY
             [ -n "$2" ] || say "$1 does not end within $DRAIN_S s: it gives back what it runs"
             kill -TERM "$pid" 2>/dev/null || true
             began=$SECONDS
-            while lives "$pid" "$birth" && [ $((SECONDS - began)) -lt "$HURRY_S" ]; do sleep 0.05; done
+            while lives "$pid" "$birth" && [ $((SECONDS - began)) -lt "$hurry_s" ]; do sleep 0.05; done
         fi
         if lives "$pid" "$birth"; then
             say "$1 does not hear: killed; its jobs run again when their leases end"
@@ -118,6 +122,38 @@ replace() {
     stop_one "$1" "$3"
     start_one "$1" "$2"
 }
+
+replace_at_once() {
+    local version=$1 name jobs=() doors=() half turn
+    shift
+    for name in "$@"; do
+        if [[ $name == api.* ]]; then
+            doors+=("$name")
+        else
+            # It needs no turn: its jobs wait, none is lost.
+            replace_and_wait "$name" "$version" &
+            jobs+=($!)
+        fi
+    done
+    # A port has one process at a time: the other half of the doors serves meanwhile.
+    half=$(((${#doors[@]} + 1) / 2))
+    for turn in 0 "$half"; do
+        replace_doors "$version" "${doors[@]:turn:half}" || return 1
+    done
+    all_end "${jobs[@]}"
+}
+
+replace_doors() { # replace_doors VERSION REPLICA...
+    local version=$1 name jobs=()
+    shift
+    for name in "$@"; do
+        replace_and_wait "$name" "$version" &
+        jobs+=($!)
+    done
+    all_end "${jobs[@]}"
+}
+
+replace_and_wait() { replace "$1" "$2" hurry && wait_ready "$1"; }
 
 ready() {
     local version

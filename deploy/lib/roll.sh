@@ -22,37 +22,31 @@ roll() {
     done
 }
 
-# roll_at_once VERSION: for a rollback. What is not the front door needs no turn: its jobs wait, none is lost.
+# roll_at_once VERSION: for a rollback. Everything is hurried, and as much at once as goes without a gap.
 roll_at_once() {
-    local name names=() jobs=() job failed=
+    local name names=()
     for name in $(replicas); do
-        [[ $name == api.* ]] || [ "$(running "$name")" = "$1" ] || names+=("$name")
+        if [ "$(running "$name")" = "$1" ] && ready "$name"; then continue; fi
+        names+=("$name")
     done
-    for name in "${names[@]}"; do
-        replace "$name" "$1" hurry &
-        jobs+=($!)
-    done
-    for name in $(replicas); do
-        [[ $name == api.* ]] || continue
-        [ "$(running "$name")" != "$1" ] || { ready "$name" && continue; }
-        replace "$name" "$1" ''
-        wait_ready "$name" || return 1
-        say "$name: $1, ready"
-    done
-    for job in "${jobs[@]}"; do wait "$job" || failed=yes; done
-    [ -z "$failed" ] || return 1
-    for name in "${names[@]}"; do
-        wait_ready "$name" || return 1
-        say "$name: $1, ready"
-    done
+    [ ${#names[@]} -gt 0 ] || return 0
+    replace_at_once "$1" "${names[@]}" || return 1
+    for name in "${names[@]}"; do say "$name: $1, ready"; done
 }
 
-# A job goes in and comes out completed: carrier, ledger and workers do their work together.
+# all_end PID...: fails when one of them failed.
+all_end() {
+    local job failed=
+    for job in "$@"; do wait "$job" || failed=yes; done
+    [ -z "$failed" ]
+}
+
+# A job goes in and comes out completed: carrier, ledger and workers do their work together. It goes before what waits.
 consumes() { # consumes VERSION
     local told began=$SECONDS wait
     wait=$((CONSUME_S < 30 ? CONSUME_S : 30))
     while :; do
-        if told=$(tool "$1" enqueue noop --wait "$wait" --json 2>/dev/null) && [[ $told == *'"state":"completed"'* ]]; then
+        if told=$(tool "$1" enqueue noop --priority critical --wait "$wait" --json 2>/dev/null) && [[ $told == *'"state":"completed"'* ]]; then
             return 0
         fi
         [ $((SECONDS - began)) -lt "$CONSUME_S" ] || return 1

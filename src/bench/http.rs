@@ -79,6 +79,7 @@ impl Served {
             tells_metrics: true,
             metrics: Arc::new(move || metrics.render()),
             closing: closing.clone(),
+            hurrying: closing.clone(),
         };
         let (listener, address) = listen().await?;
         let serving = Some(tokio::spawn(front_door::serve(listener, door)));

@@ -35,7 +35,7 @@ impl Reached {
 
 /// Asks the server that the configuration names, or the one that listens where ours would; where none does, opens the
 /// data folder for this command.
-pub async fn reach(config: Config) -> anyhow::Result<Reached> {
+pub async fn reach(mut config: Config) -> anyhow::Result<Reached> {
     if let Some(server) = config.server {
         return Ok(Reached { api: Api::new(server)?.with_key(config.access.api_key), _local: None });
     }
@@ -48,6 +48,8 @@ pub async fn reach(config: Config) -> anyhow::Result<Reached> {
     // The door is open for this command alone.
     let key = MadeKey::new()?.text;
     let api = Api::new(format!("http://{}", listener.local_addr()?))?.with_key(Some(key.clone()));
+    // No balancer has to turn away from it.
+    config.close_delay = Duration::ZERO;
     let clock = config.clock();
     // No job runs here, so nobody outside is called.
     let accounts = Accounts::with_sandbox(config.outside.clone(), &nobody(), Duration::from_secs(1));

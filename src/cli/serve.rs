@@ -197,7 +197,7 @@ impl Role {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!(
                 "cannot listen on {address} for monitors: does another {} run on this host? choose another address \
-                 with --metrics-listen",
+                 with --metrics-listen (WINDLASS_METRICS_LISTEN)",
                 self.name()
             )
         })?;

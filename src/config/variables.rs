@@ -86,7 +86,7 @@ pub const VARIABLES: &[Variable] = &[
         "WINDLASS_CLOSE_DELAY_S",
         "0",
         "Seconds that the front door goes on serving after it was told to stop, 0 to 60: it is not ready then, and \
-         balancers turn away before it closes",
+         balancers turn away before it closes; a second signal cuts it short once no client has a connection from before",
     ),
     plain(
         Process,

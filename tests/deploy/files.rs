@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use windlass::config::{Config, VARIABLES};
+use windlass::front_door::READY_PATHS;
 
 use crate::balancer::{nginx, place_files};
 use crate::yard::repository;
@@ -66,6 +67,27 @@ fn every_variable_that_a_deployment_sets_is_one_of_ours() {
 /// `{file}:{line}` of text after each `marker`, up to the first of `ends`.
 fn after<'a>(text: &'a str, marker: &'a str, ends: &'a [char]) -> impl Iterator<Item = &'a str> {
     text.split(marker).skip(1).map(move |rest| rest.split(ends).next().unwrap_or_default())
+}
+
+#[test]
+fn probes_of_kubernetes_ask_for_what_each_process_tells_at_its_port_for_monitors() {
+    let mut probes = 0;
+    for (file, port) in [("api", 9100), ("worker", 9101), ("scheduler", 9102)] {
+        let text = text(&format!("deploy/kubernetes/{file}.yaml"));
+        for told in [
+            format!("name: WINDLASS_METRICS_LISTEN, value: \"0.0.0.0:{port}\""),
+            format!("name: monitors, containerPort: {port}"),
+            format!("prometheus.io/port: \"{port}\""),
+        ] {
+            assert!(text.contains(&told), "{file}: {told}");
+        }
+        for path in after(&text, "httpGet: {path: ", &[',']) {
+            assert!(path == "/livez" || READY_PATHS.contains(&path), "{file}: nothing is told at {path}");
+            probes += 1;
+        }
+        assert_eq!(text.matches("port: monitors}\n").count(), text.matches("httpGet:").count(), "{file}");
+    }
+    assert_eq!(probes, 9);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod batches;
 mod bills;
 mod calling;
 mod catalogue;
+mod closing;
 mod comparing;
 mod looking;
 mod many;

@@ -7,6 +7,9 @@ use windlass_servers::{Postgres, Redis};
 use crate::process::Place;
 use crate::site::Site;
 
+/// A worker takes its port before it looks at the stores, and another may run on this host.
+const WORKER: &[&str] = &["worker", "--metrics-listen", "127.0.0.1:0"];
+
 #[test]
 fn roles_of_their_own_on_files_are_refused_with_what_to_set() {
     let place = Place::new();
@@ -30,13 +33,16 @@ fn an_unknown_queue_is_named_beside_those_that_there_are() {
 }
 
 #[test]
-fn a_taken_port_for_monitors_is_told() {
+fn a_taken_port_is_told_with_the_setting_that_chooses_another() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for role in ["worker", "scheduler"] {
-        site.run(&[role, "--metrics-listen", &address]).says(1, &[&address, "--metrics-listen", role]);
+        let told = site.run(&[role, "--metrics-listen", &address]);
+        told.says(1, &[&address, "--metrics-listen", "WINDLASS_METRICS_LISTEN", role]);
     }
+    let told = site.run(&["api", "--listen", &address]);
+    told.says(1, &[&address, "another Windlass", "--listen", "WINDLASS_LISTEN"]);
 }
 
 #[test]
@@ -45,7 +51,7 @@ fn a_carrier_of_another_ledger_is_refused_by_every_command_that_opens_it() {
     site.run(&["check"]).well();
     site.database = Postgres::fresh_database();
     for command in
-        [&["up", "--listen", "127.0.0.1:0"][..], &["api", "--listen", "127.0.0.1:0"], &["worker"], &["check"]]
+        [&["up", "--listen", "127.0.0.1:0"][..], &["api", "--listen", "127.0.0.1:0"], WORKER, &["check"]]
     {
         site.run(command).says(2, &["belongs to the ledger", "QUEUE_NAMESPACE", "DATABASE_URL"]);
     }
@@ -61,7 +67,7 @@ fn a_wrong_password_is_told_and_not_shown() {
     let place = Place::new();
     let database = Postgres::fresh_database();
     for wrong in ["redis://:wr0ng-one@127.0.0.1", "redis://127.0.0.1"] {
-        let mut command = place.command(&["worker"]);
+        let mut command = place.command(WORKER);
         command.env("QUEUE_URL", format!("{wrong}:{}/0", redis.port())).env("DATABASE_URL", &database);
         let told = place.start(command).end();
         assert_eq!(told.code, Some(1), "{told:?}");
@@ -79,7 +85,7 @@ fn a_redis_that_would_lose_jobs_is_refused() {
     let mut site = Site::new();
     let redis = Redis::with(&["--maxmemory-policy", "allkeys-lru"]);
     site.queue_url = redis.url();
-    site.run(&["worker"]).says(2, &["noeviction"]);
+    site.run(WORKER).says(2, &["noeviction"]);
     site.run(&["check"]).says(2, &["noeviction"]);
 }
 

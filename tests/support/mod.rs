@@ -33,6 +33,7 @@ pub struct TestDoor {
     pub clock: Clock,
     pub url: String,
     pub closing: CancellationToken,
+    pub hurrying: CancellationToken,
     pub folder: tempfile::TempDir,
     client: reqwest::Client,
 }
@@ -88,7 +89,7 @@ impl TestDoor {
             Arc::new(SqliteStore::open_bounded(&carrier, clock.clone(), carrier_bytes_max).unwrap());
         let ledger = open_ledger(folder.path(), &clock).await;
         let shop = Arc::new(shop::shop(&ledger, &clock));
-        let closing = CancellationToken::new();
+        let (closing, hurrying) = (CancellationToken::new(), CancellationToken::new());
         let door = FrontDoor {
             store: store.clone(),
             ledger: ledger.clone(),
@@ -106,11 +107,12 @@ impl TestDoor {
             pulses: Default::default(),
             flows: Default::default(),
             closing: closing.clone(),
+            hurrying: hurrying.clone(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(serve(listener, door));
-        Self { store, ledger, shop, clock, url, closing, folder, client: client() }
+        Self { store, ledger, shop, clock, url, closing, hurrying, folder, client: client() }
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
