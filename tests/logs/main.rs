@@ -15,4 +15,5 @@ mod audit;
 mod echo;
 mod personal;
 mod refused;
+mod replicas;
 mod shop;

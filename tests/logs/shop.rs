@@ -15,8 +15,11 @@ use crate::site::request;
 /// Longer than an order takes on a busy machine.
 const WAIT_MAX: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A day of the shop in a minute and a half.
-const SPEED: &str = "1000";
+/// A day of the shop in less than half a minute.
+const SPEED: &str = "3600";
+/// What lets a way end soon.
+const SETTINGS: &str = "complete_after_s = 600\nsweep_after_s = 1800\ntrack_every_min_s = 60\ntrack_every_max_s = 1800\n\
+                        refund_polls_s = [60]\nrefund_gap_s = 60\n";
 
 pub const NAME: &str = "标记人甲";
 pub const MOBILE: &str = "13911112222";
@@ -50,6 +53,7 @@ impl Shop {
         let mut up = place.command(&["up", "--json", "--listen", "127.0.0.1:0"]);
         settings(&mut up);
         up.env("WINDLASS_SPEED", SPEED).env("WINDLASS_SPEED_SINCE", an_hour_ago());
+        up.env("WINDLASS_SHOP", place.file("shop.toml", SETTINGS));
         prepare(&place, &mut up);
         let (running, told) = place.serve(up);
         let address = |of: &Value| of.as_str().unwrap_or_default().to_owned();
