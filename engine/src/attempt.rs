@@ -293,3 +293,23 @@ fn told(fault: &JobFault) -> &str {
         _ => &fault.message,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn of_a_panic_the_log_has_the_place_and_not_what_it_said() {
+        let fault = |cause, message: &str| JobFault {
+            attempt: 1,
+            at: Timestamp::default(),
+            cause,
+            message: message.to_owned(),
+        };
+        let panicked = fault(FaultCause::Panic, "panicked at jobs/src/x.rs:7:9: 王小明 has no address: 南京");
+        assert_eq!(told(&panicked), "panicked at jobs/src/x.rs:7:9");
+        assert_eq!(told(&fault(FaultCause::Panic, "panicked: 王小明")), "panicked");
+        assert_eq!(told(&fault(FaultCause::Error, "refused: no stock")), "refused: no stock");
+    }
+}
