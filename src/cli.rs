@@ -227,11 +227,15 @@ fn execute(everywhere: Everywhere, command: Command) -> ExitCode {
 
 async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, Failure> {
     let config = everywhere.config(&command)?;
-    let quiet = command.role().is_none() && !matches!(command, Command::Sandbox(_));
+    let quiet = command.log_name().is_none();
     // A command that answers people says nothing beside it, unless asked to.
     let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
     let filter = if quiet && !asked { "off" } else { &config.log_filter };
-    telemetry::start_logs(config.log_format, filter)?;
+    // Held to the end: the last lines are written when it is let go of.
+    let _logs = match command.log_name() {
+        Some(role) => telemetry::start_logs(&config, role)?,
+        None => telemetry::start_logs_of_command(&config, filter)?,
+    };
     match command {
         Command::Demo(demo) => {
             let show = if everywhere.json { show_json } else { show_text };
@@ -286,6 +290,14 @@ impl Command {
             Self::Worker(_) => Some(Role::Worker),
             Self::Scheduler(_) => Some(Role::Scheduler),
             _ => None,
+        }
+    }
+
+    /// What its log files are called; None: it answers people and has none.
+    fn log_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Sandbox(_) => Some("sandbox"),
+            _ => self.role().map(Role::name),
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 mod access;
 mod dotenv;
 mod environment;
+mod logs;
 mod outside;
 mod problem;
 mod shop_time;
@@ -21,6 +22,7 @@ mod weak;
 mod work;
 
 pub use access::{AccessKeys, SECRET_KEY_CHARS_MIN};
+pub use logs::LogFiles;
 pub use outside::{MailAccount, Outside, YlhAccount};
 pub use problem::{ConfigProblem, ConfigProblems, WrongSetUp};
 pub use shop_time::ShopSpeed;
@@ -74,6 +76,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `WINDLASS_LOG`, or `RUST_LOG`: which lines are logged, a filter of `tracing-subscriber`.
     pub log_filter: String,
+    /// See [`LogFiles`]; None: no files.
+    pub log_files: Option<LogFiles>,
+    /// `WINDLASS_SLOW_QUERY_MS`: a statement of the ledger that takes so long is logged; None: none is.
+    pub slow_query: Option<Duration>,
     /// The systems outside, each with its credentials or left to the sandbox.
     pub outside: Outside,
     /// What works and is worth a word at the start.
@@ -179,6 +185,8 @@ impl Config {
             &[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
         );
         let log_filter = log_filter(env);
+        let log_files = LogFiles::read(env);
+        let slow_query = logs::slow_query(env);
         let outside = Outside::read(env, mode);
         Some(Self {
             env: mode,
@@ -200,6 +208,8 @@ impl Config {
             work,
             log_format: log_format.unwrap_or_default(),
             log_filter,
+            log_files,
+            slow_query,
             outside,
             warnings: Vec::new(),
         })

@@ -1,12 +1,16 @@
-//! What a process tells of itself: log lines on stderr, figures for Prometheus.
+//! What a process tells of itself: log lines on stderr and in files, figures for Prometheus.
 //!
 //! It opens no port: the front door renders the figures where it is asked for them.
 
 mod catalogue;
+mod files;
 mod logs;
 mod metrics;
+mod panics;
 mod process;
 
 pub use self::catalogue::{METRICS, Metric, MetricKind};
-pub use self::logs::start_logs;
+pub use self::files::{ACCESS_TARGET, prove as prove_log_folder};
+pub use self::logs::{Logs, money_trail, start_logs, start_logs_of_command};
 pub use self::metrics::{Metrics, TelemetryError, UPKEEP};
+pub use self::panics::said as said_by_panic;

@@ -68,7 +68,8 @@ impl<C: Send + Sync + 'static> Runner<C> {
             return self.lease_lost(delivery);
         }
         let began = self.clock.wall();
-        self.measures.started(self.clock.now().since(delivery.due_at));
+        let waited = self.clock.now().since(delivery.due_at);
+        self.measures.started(waited);
         let (end, outage, kind, context) = match self.readable(&delivery) {
             Ok((kind, mut envelope)) => {
                 let payload = std::mem::replace(&mut envelope.payload, RawValue::NULL.to_owned());
@@ -86,7 +87,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let ran = self.clock.wall().since(began);
         let kind_name = kind.map(|kind| kind.name);
         self.measures.ended(kind_name, &end, ran);
-        report(&self.queue, &delivery, kind_name, &end, ran);
+        report(&self.queue, &delivery, kind_name, &end, waited, ran);
         let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
         let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
         if let (End::Completed { .. }, Some(fired_by)) =
@@ -262,22 +263,53 @@ fn backoff<C>(context: &JobContext, kind: &JobKind<C>) -> crate::Backoff {
     context.backoff().unwrap_or(kind.backoff)
 }
 
-/// One line a job.
-fn report(queue: &str, delivery: &Delivery, kind: Option<&str>, end: &End, ran: Duration) {
-    let (id, attempt, ran_ms) = (delivery.id.as_str(), delivery.attempt, ran.as_millis() as u64);
+/// One line an attempt: what it was of, how it ended, how long it waited (of the shop's time, since it was due) and ran.
+fn report(queue: &str, delivery: &Delivery, kind: Option<&str>, end: &End, waited: Duration, ran: Duration) {
+    let (id, attempt) = (delivery.id.as_str(), delivery.attempt);
+    let (waited_ms, ran_ms) = (waited.as_millis() as u64, ran.as_millis() as u64);
     let kind = kind.unwrap_or("unknown");
+    macro_rules! line {
+        ($level:ident, $outcome:literal, $($more:tt)*) => {
+            tracing::$level!(id, kind, queue, attempt, outcome = $outcome, waited_ms, ran_ms, $($more)*)
+        };
+    }
     match end {
-        End::Completed { .. } => tracing::info!(id, kind, queue, attempt, ran_ms, "completed"),
+        End::Completed { .. } => line!(info, "completed", "completed"),
         End::Retry { at, fault } => {
-            tracing::warn!(id, kind, queue, attempt, ran_ms, again_at = %at, error = fault.message, "failed, to be retried");
+            line!(warn, "retried", again_at = %at, error = told(fault), "failed, to be retried");
         }
-        End::Dead { fault } => {
-            tracing::error!(id, kind, queue, attempt, ran_ms, error = fault.message, "dead");
-        }
-        End::Snoozed { until, why } => {
-            tracing::info!(id, kind, queue, ran_ms, until = %until, why, "snoozed")
-        }
-        End::Cancelled { fault } => tracing::info!(id, kind, queue, ran_ms, why = fault.message, "cancelled"),
-        End::Released => tracing::info!(id, kind, queue, ran_ms, "given back"),
+        End::Dead { fault } => line!(error, "dead", error = told(fault), "dead"),
+        End::Snoozed { until, why } => line!(info, "snoozed", until = %until, why, "snoozed"),
+        End::Cancelled { fault } => line!(info, "cancelled", why = told(fault), "cancelled"),
+        End::Released => line!(info, "released", "given back"),
+    }
+}
+
+/// A fault as the log tells it. What a panic said may hold anything, a customer's name too: the log has its place, and the
+/// job keeps the rest.
+fn told(fault: &JobFault) -> &str {
+    match fault.cause {
+        FaultCause::Panic => fault.message.split(": ").next().unwrap_or_default(),
+        _ => &fault.message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    #[test]
+    fn of_a_panic_the_log_has_the_place_and_not_what_it_said() {
+        let fault = |cause, message: &str| JobFault {
+            attempt: 1,
+            at: Timestamp::default(),
+            cause,
+            message: message.to_owned(),
+        };
+        let panicked = fault(FaultCause::Panic, "panicked at jobs/src/x.rs:7:9: 王小明 has no address: 南京");
+        assert_eq!(told(&panicked), "panicked at jobs/src/x.rs:7:9");
+        assert_eq!(told(&fault(FaultCause::Panic, "panicked: 王小明")), "panicked");
+        assert_eq!(told(&fault(FaultCause::Error, "refused: no stock")), "refused: no stock");
     }
 }

@@ -98,6 +98,11 @@ impl EffectKind {
         }
     }
 
+    /// Whether it moves a customer's money, or decides that none comes: each of its steps is a line of the payment audit.
+    pub const fn moves_money(self) -> bool {
+        matches!(self, Self::WechatRefund | Self::WechatClose)
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }

@@ -6,8 +6,8 @@
 //! keeps two transactions apart on each engine is said in `writer.rs`; what the tables mean, by the modules that own
 //! them, not here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::{Any, AnyPool, Transaction};
@@ -21,6 +21,7 @@ mod audit;
 mod error;
 mod identity;
 mod in_flight;
+mod money_trail;
 mod open;
 mod shelf;
 mod timeline;
@@ -30,6 +31,7 @@ mod writer;
 pub use audit::{AuditEntry, last_act};
 pub use error::{LedgerError, is_ledger_away};
 pub(crate) use in_flight::{InFlight, Telling};
+pub use money_trail::{MoneyLine, MoneyTrail, TARGET as AUDIT_TARGET};
 pub use shelf::LedgerShelf;
 pub(crate) use timeline::timeline_in;
 pub use timeline::{OrderEvent, TIMELINE_ROWS_MAX, TimelinePage, timeline};
@@ -59,6 +61,7 @@ struct Inner {
     positions: Arc<Positions>,
     /// Effects that this process is telling the outside right now.
     in_flight: InFlight,
+    money_trail: OnceLock<Arc<dyn MoneyTrail>>,
 }
 
 impl Ledger {
@@ -83,7 +86,19 @@ impl Ledger {
         tell_time_max: Duration,
         outbox_rows_max: u64,
     ) -> Result<Ledger, LedgerError> {
-        let open::Pools { writer, reads, snapshot } = open::open(url).await?;
+        Self::open_watched(url, clock, tell_time_max, outbox_rows_max, None).await
+    }
+
+    /// As [`Ledger::open_bounded`]; a statement that takes `slow` or longer is logged (target `sqlx::query`): its text,
+    /// never a value that was bound to it.
+    pub async fn open_watched(
+        url: &str,
+        clock: &Clock,
+        tell_time_max: Duration,
+        outbox_rows_max: u64,
+        slow: Option<Duration>,
+    ) -> Result<Ledger, LedgerError> {
+        let open::Pools { writer, reads, snapshot } = open::open(url, slow).await?;
         let identity = identity::of(&writer, clock).await?;
         let wake = Arc::new(Notify::new());
         let positions = Arc::new(Positions(AtomicI64::new(0)));
@@ -100,6 +115,7 @@ impl Ledger {
             writes,
             positions,
             in_flight,
+            money_trail: OnceLock::new(),
         })))
     }
 
@@ -154,6 +170,16 @@ impl Ledger {
 
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// Has every decision about money written to `trail` before it holds. The first trail stays.
+    pub fn keep_money_trail(&self, trail: Arc<dyn MoneyTrail>) {
+        // A second one of a process would be the same file.
+        let _ = self.0.money_trail.set(trail);
+    }
+
+    pub(crate) fn money_trail(&self) -> Option<Arc<dyn MoneyTrail>> {
+        self.0.money_trail.get().cloned()
     }
 
     /// Proves that the ledger answers and can be written to.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use http::record;
 pub use http::{Answer, BODY_BYTES_MAX, Call, Http, HttpSettings, Manner, install_crypto};
-pub use redact::{DETAIL_BYTES_MAX, redact};
+pub use redact::{DETAIL_BYTES_MAX, redact, strike};
 pub use secret::{Secret, same_bytes};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]

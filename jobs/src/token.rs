@@ -267,7 +267,7 @@ impl Tokens {
 }
 
 fn shelf_failed(name: &str, error: &anyhow::Error) {
-    tracing::warn!(token = name, error = %format!("{error:#}"), "the token shelf does not answer");
+    tracing::warn!(system = name, error = %format!("{error:#}"), "the token shelf does not answer");
 }
 
 impl Slot {

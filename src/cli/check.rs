@@ -8,6 +8,7 @@ use super::api::Api;
 use super::jobs::Said;
 use crate::config::Config;
 use crate::platform::{Carrier, queues_of, schedules, shop_settings, templates};
+use crate::telemetry::prove_log_folder;
 
 /// What was looked at and what is wrong with it.
 pub struct Checked {
@@ -61,6 +62,9 @@ pub async fn run(config: Config) -> Checked {
     {
         checked
             .detail(format!("the shop's own: {} (see `windlass notifications preview`)", of_shop.join(", ")));
+    }
+    if let Some(files) = &config.log_files {
+        checked.note(format!("log files in {}", files.folder.display()), prove_log_folder(&files.folder));
     }
     // A server that runs holds its files; it answers for them. Stores that are servers answer for themselves.
     let api = Api::new(format!("http://{}", config.listen));

@@ -144,6 +144,32 @@ pub const VARIABLES: &[Variable] = &[
         plain(Process, "WINDLASS_LOG", "info", "Which lines are logged, such as info or warn,windlass=debug"),
         &["RUST_LOG"],
     ),
+    plain(
+        Process,
+        "WINDLASS_LOG_DIR",
+        "",
+        "A folder for log files (app, error, api, slow, audit), beside the lines on stderr; without it there are none",
+    ),
+    plain(
+        Process,
+        "WINDLASS_LOG_FILE_MB",
+        "64",
+        "Another file is begun each day, and at so many MB, 1 to 4096",
+    ),
+    plain(Process, "WINDLASS_LOG_KEEP_DAYS", "30", "Days that log files are kept, 1 to 3650"),
+    plain(
+        Process,
+        "WINDLASS_LOG_TOTAL_MB",
+        "2048",
+        "MB of log files in the folder, 8 to 1048576: beyond it the oldest go; the payment audit does not count",
+    ),
+    plain(Process, "WINDLASS_AUDIT_KEEP_DAYS", "90", "Days that the payment audit is kept, 90 to 3650"),
+    plain(
+        Process,
+        "WINDLASS_SLOW_QUERY_MS",
+        "500",
+        "A statement of the ledger that takes so many milliseconds is logged, without what was bound to it; 0: none is",
+    ),
     secret(
         Stores,
         "QUEUE_URL",

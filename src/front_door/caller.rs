@@ -85,8 +85,11 @@ pub async fn admit(State(door): State<Door>, mut request: Request, next: Next) -
     {
         return Err(Problem::forbidden(needed));
     }
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    request.extensions_mut().insert(caller.clone());
+    let mut response = next.run(request).await;
+    // For the line that the request layer writes.
+    response.extensions_mut().insert(caller);
+    Ok(response)
 }
 
 /// The scope that an address needs.

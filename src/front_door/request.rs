@@ -13,7 +13,9 @@ use futures_util::FutureExt;
 use windlass_engine::JobId;
 
 use super::Door;
+use super::caller::Caller;
 use super::problem::{Kind, Problem, Unwritten};
+use crate::telemetry::{ACCESS_TARGET, said_by_panic};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that a caller may choose; a longer or stranger one is replaced by ours.
@@ -28,7 +30,7 @@ pub async fn pass(State(door): State<Door>, request: Request, next: Next) -> Res
 
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
-        Err(panic) => Problem::internal(anyhow::anyhow!("panic: {}", said(&*panic))).into_response(),
+        Err(panic) => Problem::internal(anyhow::anyhow!("panic: {}", said_by_panic(&*panic))).into_response(),
     };
     if let Some(Unwritten(problem)) = response.extensions_mut().remove::<Unwritten>() {
         let bare = std::mem::replace(&mut response, problem.answer(&id));
@@ -47,7 +49,10 @@ pub async fn pass(State(door): State<Door>, request: Request, next: Next) -> Res
 
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
     let took_s = door.clock.wall().since(began).as_secs_f64();
-    tracing::debug!(request_id = id, method, route, status = response.status().as_u16(), took_s, "request");
+    // The route, not the path, which may name an order or a customer; the id of the key, not the key.
+    let key = response.extensions().get::<Caller>().and_then(Caller::id);
+    let status = response.status().as_u16();
+    tracing::debug!(target: ACCESS_TARGET, request_id = id, method, route, status, took_s, key, "request");
     metrics::counter!("windlass_http_requests_total",
         "method" => method, "route" => route.clone(), "status" => response.status().as_u16().to_string())
     .increment(1);
@@ -110,14 +115,6 @@ fn method_name(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         _ => "OTHER",
     }
-}
-
-fn said(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without words".to_owned())
 }
 
 /// A path as it may be repeated to whoever sent it.

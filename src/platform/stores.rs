@@ -9,11 +9,12 @@ use windlass_engine::store::redis::{RedisSettings, RedisStore};
 use windlass_engine::store::spread::SpreadStore;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Clock, JobTable, Store, StoreError};
-use windlass_jobs::ledger::Ledger;
+use windlass_jobs::ledger::{Ledger, OUTBOX_ROWS_MAX, TELL_TIME_MAX};
 use windlass_jobs::outside::Secret;
 use windlass_jobs::{JOBS, Shop};
 
 use crate::config::{Config, Outside, StoreUrl, WrongSetUp};
+use crate::telemetry::money_trail;
 
 pub struct Stores {
     pub clock: Clock,
@@ -59,7 +60,12 @@ impl Stores {
             })?;
         }
         let carrier = Carrier::open(config, clock).await?;
-        let ledger = Ledger::open(config.database.to_connect().expose(), clock).await?;
+        let url = config.database.to_connect();
+        let slow = config.slow_query;
+        let ledger = Ledger::open_watched(url.expose(), clock, TELL_TIME_MAX, OUTBOX_ROWS_MAX, slow).await?;
+        if let Some(trail) = money_trail() {
+            ledger.keep_money_trail(trail);
+        }
         carrier.claim(&ledger).await?;
         let store = carrier.store;
         guard(store.as_ref(), &JobTable::new(JOBS), &config.outside).await?;

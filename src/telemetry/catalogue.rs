@@ -69,6 +69,15 @@ pub const METRICS: &[Metric] = &[
         "windlass_schedule_last_success_timestamp_seconds",
         "When a job of the schedule last completed in this process, since 1970-01-01 UTC",
     ),
+    // The log itself.
+    counter(
+        "windlass_log_lines_dropped_total",
+        "Lines that are not in the log files, by file and reason: queue_full, cannot_write",
+    ),
+    counter(
+        "windlass_audit_failures_total",
+        "Decisions about money that were put off because their line could not be written to the payment audit",
+    ),
     // Housekeeping.
     counter("windlass_rows_pruned_total", "Rows of the ledger that retention removed, by table"),
     gauge("windlass_backup_last_success_timestamp_seconds", "When the newest good backup was taken, by kind"),

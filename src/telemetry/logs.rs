@@ -1,29 +1,136 @@
-//! Log lines, on stderr: stdout belongs to what a command answers.
+//! The process's log: lines on stderr, for stdout belongs to what a command answers; and in files, where a folder is set.
+//!
+//! Every line passes [`strike`] on its way out, the last net under what must not be logged. Traces are not here.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, OnceLock};
 
-use tracing_subscriber::EnvFilter;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+use windlass_engine::Clock;
+use windlass_jobs::ledger::MoneyTrail;
+use windlass_jobs::outside::strike;
 
-use super::TelemetryError;
-use crate::config::LogFormat;
+use super::files::{AuditFile, Claim, Files, filter};
+use super::panics::log_panics;
+use crate::config::{Config, LogFormat};
 
-/// Starts the process's one log. `filter` as `tracing-subscriber` reads it.
+/// Where this process writes decisions about money. One, as there is one log.
+static MONEY_TRAIL: OnceLock<Arc<dyn MoneyTrail>> = OnceLock::new();
+
+/// The log, for as long as this is held; dropped, it has written what it was handed.
+pub struct Logs(Option<Files>);
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if let Some(files) = &self.0 {
+            files.flush();
+        }
+    }
+}
+
+/// Starts the log of a process that goes on until it is told to stop: as the configuration says, with files where it
+/// names a folder. SIGHUP opens these anew. `role` is in their names.
+///
+/// # Errors
+/// When the filter cannot be read, the files cannot be written, or a log runs already.
+pub fn start_logs(config: &Config, role: &'static str) -> anyhow::Result<Logs> {
+    let clock = Clock::system();
+    let files = match &config.log_files {
+        None => None,
+        Some(settings) => {
+            let claim = Arc::new(Claim::take(&settings.folder, role)?);
+            keep_trail(AuditFile::beside(settings, &claim, role, &clock)?);
+            Some(Files::start(settings, &claim, &clock)?)
+        }
+    };
+    install(config.log_format, &config.log_filter, files.clone())?;
+    log_panics();
+    if let Some(files) = files.clone() {
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                files.reopen();
+            }
+        });
+    }
+    Ok(Logs(files))
+}
+
+/// Starts the log of a command that answers people: lines on stderr as far as `filter` lets them through, and no files
+/// but the payment audit's, should the command decide about money.
 ///
 /// # Errors
 /// When the filter cannot be read, or a log runs already.
-pub fn start_logs(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| TelemetryError::Filter(e.to_string()))?;
-    let on_terminal = std::io::stderr().is_terminal();
+pub fn start_logs_of_command(config: &Config, filter: &str) -> anyhow::Result<Logs> {
+    if let Some(settings) = &config.log_files {
+        keep_trail(AuditFile::later(settings, "tool", &Clock::system()));
+    }
+    install(config.log_format, filter, None)?;
+    Ok(Logs(None))
+}
+
+/// Where this process writes decisions about money, if anywhere.
+pub fn money_trail() -> Option<Arc<dyn MoneyTrail>> {
+    MONEY_TRAIL.get().cloned()
+}
+
+fn keep_trail(audit: AuditFile) {
+    // A second log of a process is refused below.
+    let _ = MONEY_TRAIL.set(Arc::new(audit));
+}
+
+fn install(format: LogFormat, of_log: &str, files: Option<Files>) -> anyhow::Result<()> {
+    let on_terminal = io::stderr().is_terminal();
     let pretty = match format {
         LogFormat::Auto => on_terminal,
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if pretty {
-        log.with_ansi(on_terminal).with_target(false).try_init()
+    let stderr = tracing_subscriber::fmt::layer().with_writer(Stderr);
+    let stderr = if pretty {
+        stderr.with_ansi(on_terminal).with_target(false).boxed()
     } else {
-        log.json().flatten_event(true).with_span_list(false).try_init()
+        stderr.json().flatten_event(true).with_span_list(false).boxed()
     };
-    started.map_err(|_| TelemetryError::Running("log"))
+    let to_files = match files {
+        None => None,
+        Some(files) => {
+            let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false);
+            Some(lines.with_writer(files).with_filter(filter(of_log)?))
+        }
+    };
+    tracing_subscriber::registry()
+        .with(stderr.with_filter(EnvFilter::try_new(of_log)?))
+        .with(to_files)
+        .try_init()
+        .map_err(|_| super::TelemetryError::Running("log"))?;
+    Ok(())
+}
+
+/// Stderr, a line at a time, redacted.
+#[derive(Clone, Copy)]
+struct Stderr;
+
+impl MakeWriter<'_> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = strike(&String::from_utf8_lossy(bytes));
+        io::stderr().lock().write_all(line.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::{
 use tokio_util::sync::CancellationToken;
 use windlass_engine::{Clock, Timestamp};
 
+use super::files::begin_counts;
 use super::{catalogue, process};
 
 /// How often the recorder tidies up, in wall time: what histograms gather must not grow without a scrape.
@@ -24,8 +25,6 @@ const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 
 
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    #[error("no filter of logs: {0}")]
-    Filter(String),
     #[error("a {0} runs in this process already")]
     Running(&'static str),
     #[error(transparent)]
@@ -52,6 +51,7 @@ impl Metrics {
         ::metrics::set_global_recorder(recorder).map_err(|_| TelemetryError::Running("metrics recorder"))?;
         catalogue::describe();
         tell_build();
+        begin_counts();
         Ok(Self(Arc::new(Inner { handle, started_at: clock.wall() })))
     }
 

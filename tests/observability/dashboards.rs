@@ -23,7 +23,39 @@ pub struct Dashboard {
     /// Of [`VARIABLES`], in the order in which they are shown.
     #[serde(default)]
     variables: Vec<String>,
+    #[serde(default)]
+    pub source: Source,
     pub panel: Vec<Panel>,
+}
+
+/// What its queries are asked of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    #[default]
+    Prometheus,
+    Loki,
+}
+
+impl Source {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Prometheus => "Prometheus",
+            Self::Loki => "Loki",
+        }
+    }
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::Loki => "loki",
+        }
+    }
+
+    /// The one that whoever looks has chosen.
+    fn chosen(self) -> Value {
+        json!({ "type": self.kind(), "uid": "${datasource}" })
+    }
 }
 
 #[derive(Deserialize)]
@@ -84,18 +116,20 @@ pub fn all() -> Vec<(String, Dashboard)> {
 impl Dashboard {
     fn rendered(&self) -> String {
         let datasource = json!({
-            "name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "hide": 0,
+            "name": "datasource", "label": self.source.label(), "type": "datasource", "query": self.source.kind(), "hide": 0,
         });
         let known = |name: &String| {
             let (_, label, query) = VARIABLES.iter().find(|(known, ..)| known == name).unwrap();
             json!({
-                "name": name, "label": label, "type": "query", "definition": query, "datasource": source(),
+                "name": name, "label": label, "type": "query", "definition": query, "datasource": self.source.chosen(),
                 "query": { "query": query, "refId": "variable" }, "refresh": 2, "sort": 1,
                 "multi": true, "includeAll": true, "allValue": ".*",
                 "current": { "text": ["All"], "value": ["$__all"] },
             })
         };
         let variables: Vec<_> = std::iter::once(datasource).chain(self.variables.iter().map(known)).collect();
+        // Starts of processes are known to Prometheus alone.
+        let annotations = if self.source == Source::Prometheus { vec![restarts()] } else { Vec::new() };
         let links = json!([{
             "type": "dashboards", "title": "Windlass", "tags": ["windlass"], "asDropdown": true, "keepTime": true,
             "includeVars": true,
@@ -104,7 +138,7 @@ impl Dashboard {
             "uid": self.uid, "title": self.title, "description": self.description, "tags": ["windlass"],
             "schemaVersion": SCHEMA_VERSION, "version": 1, "editable": true, "graphTooltip": 1, "refresh": "30s",
             "time": { "from": "now-3h", "to": "now" }, "timezone": "browser", "links": links,
-            "templating": { "list": variables }, "annotations": { "list": [restarts()] }, "panels": self.panels(),
+            "templating": { "list": variables }, "annotations": { "list": annotations }, "panels": self.panels(),
         });
         format!("{rendered:#}\n")
     }
@@ -124,7 +158,7 @@ impl Dashboard {
                 (x, y) = (0, y + PANEL_HEIGHT);
             }
             let at = json!({ "x": x, "y": y, "w": panel.width, "h": PANEL_HEIGHT });
-            panels.push(panel.rendered(panels.len() + 1, &at));
+            panels.push(panel.rendered(self.source, panels.len() + 1, &at));
             x += panel.width;
         }
         panels
@@ -132,13 +166,19 @@ impl Dashboard {
 }
 
 impl Panel {
-    fn rendered(&self, id: usize, at: &Value) -> Value {
+    fn rendered(&self, source: Source, id: usize, at: &Value) -> Value {
         let is_now = self.kind != "timeseries";
         let targets: Vec<_> = ('A'..='Z')
             .zip(&self.queries)
             .map(|(id, (expr, legend))| {
+                let (id, datasource) = (id.to_string(), source.chosen());
+                if source == Source::Loki {
+                    return json!({
+                        "refId": id, "expr": expr, "legendFormat": legend, "datasource": datasource, "queryType": "range",
+                    });
+                }
                 json!({
-                    "refId": id.to_string(), "expr": expr, "legendFormat": legend, "datasource": source(),
+                    "refId": id, "expr": expr, "legendFormat": legend, "datasource": datasource,
                     "instant": is_now, "range": !is_now, "format": if self.kind == "table" { "table" } else { "time_series" },
                 })
             })
@@ -152,6 +192,10 @@ impl Panel {
                 "reduceOptions": { "calcs": ["lastNotNull"], "values": false },
             }),
             "table" => json!({ "showHeader": true }),
+            "logs" => json!({
+                "showTime": true, "wrapLogMessage": true, "enableLogDetails": true, "sortOrder": "Descending",
+                "dedupStrategy": "none", "showLabels": false, "showCommonLabels": false, "prettifyLogMessage": false,
+            }),
             _ => json!({
                 "legend": { "displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull", "max"] },
                 "tooltip": { "mode": "multi", "sort": "desc" },
@@ -159,7 +203,7 @@ impl Panel {
         };
         json!({
             "id": id, "type": self.kind, "title": self.title, "description": self.description, "gridPos": at,
-            "datasource": source(), "targets": targets, "options": options,
+            "datasource": source.chosen(), "targets": targets, "options": options,
             "fieldConfig": {
                 "defaults": {
                     "unit": self.unit, "custom": custom, "color": { "mode": if is_now { "thresholds" } else { "palette-classic" } },
@@ -174,13 +218,9 @@ impl Panel {
 /// Every start of a process as a line across the panels.
 fn restarts() -> Value {
     json!({
-        "name": "Starts", "datasource": source(), "enable": true, "iconColor": "blue", "titleFormat": "{{job}} started",
+        "name": "Starts", "datasource": Source::Prometheus.chosen(), "enable": true, "iconColor": "blue", "titleFormat": "{{job}} started",
         "expr": "changes(process_start_time_seconds{job=~\"windlass-.*\"}[1m]) > 0",
     })
-}
-
-fn source() -> Value {
-    json!({ "type": "prometheus", "uid": "${datasource}" })
 }
 
 #[test]
@@ -230,4 +270,41 @@ fn every_panel_says_what_it_shows_in_which_unit_and_names_its_lines() {
         }
     }
     assert!(uids.len() >= 6, "{uids:?}");
+}
+
+/// What our processes write into their lines, as far as panels ask for it.
+const FIELDS: [&str; 2] = ["outcome", "target"];
+
+#[test]
+fn loki_is_asked_for_labels_that_are_set_and_fields_that_are_written() {
+    let alloy = fs::read_to_string(folder().join("../deploy/logs/config.alloy")).unwrap();
+    let compose = fs::read_to_string(folder().join("../docker-compose.yml")).unwrap();
+    let sources = fs::read_to_string(folder().join("provisioning/datasources/loki.yml")).unwrap();
+    assert!(sources.contains("type: loki") && sources.contains("url: http://loki:3100"), "{sources}");
+    let of_loki: Vec<_> =
+        all().into_iter().filter(|(_, dashboard)| dashboard.source == Source::Loki).collect();
+    assert!(!of_loki.is_empty());
+    for (expr, _) in
+        of_loki.iter().flat_map(|(_, dashboard)| &dashboard.panel).flat_map(|panel| &panel.queries)
+    {
+        let selector = expr
+            .split_once('{')
+            .and_then(|(_, rest)| rest.split_once('}'))
+            .unwrap_or_else(|| panic!("{expr}"))
+            .0;
+        for matcher in selector.split(", ") {
+            let (label, value) = matcher.split_once('=').unwrap_or_else(|| panic!("{expr}"));
+            assert!(
+                alloy.contains(&format!("values = {{\"{label}\" = \"\"")),
+                "{expr}: nothing sets {label}"
+            );
+            let values = value.trim_start_matches('~').trim_matches('"').split('|');
+            for value in values.filter(|_| label == "service") {
+                assert!(compose.contains(&format!("\n  {value}:\n")), "{expr}: there is no service {value}");
+            }
+        }
+        for field in expr.split("| json | ").skip(1).map(|rest| rest.split(['=', '!']).next().unwrap()) {
+            assert!(FIELDS.contains(&field), "{expr}: no line has {field}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use sqlx::any::AnyRow;
 use windlass_engine::Timestamp;
 
 use super::{Effect, EffectError, Ended};
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Ledger, LedgerError, MoneyLine, Tx};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,6 +174,9 @@ pub(super) async fn begin(
         .execute(tx.conn())
         .await?
     };
+    if done.rows_affected() > 0 {
+        audit(&mut tx, effect, "effect.begun", "");
+    }
     tx.commit().await?;
     let begun = Begun { tells: found.tells + 1, was_in_doubt: found.may_have_happened(), at };
     Ok((done.rows_affected() > 0).then_some(begun))
@@ -199,6 +202,7 @@ pub(super) async fn did_not_happen(
     .bind(why.to_owned())
     .execute(tx.conn())
     .await?;
+    audit(&mut tx, effect, "effect.did_not_happen", "");
     tx.commit().await
 }
 
@@ -223,6 +227,7 @@ pub(super) async fn doubt(
     .execute(tx.conn())
     .await?;
     if first.rows_affected() > 0 {
+        audit(&mut tx, effect, "effect.in_doubt", "");
         event(&mut tx, effect, EffectState::InDoubt, why).await?;
     } else {
         sqlx::query(
@@ -282,6 +287,7 @@ pub(super) async fn settle_in(
         }
     };
     let now = tx.ledger().clock().now();
+    let said = code.clone().unwrap_or_default();
     let settled = sqlx::query(text)
         .bind(effect.key())
         .bind(state.as_str())
@@ -294,12 +300,21 @@ pub(super) async fn settle_in(
     if settled.rows_affected() == 0 {
         return Ok(false);
     }
+    let what = if state == EffectState::Done { "effect.done" } else { "effect.refused" };
+    audit(tx, effect, what, &said);
     event(tx, effect, state, more).await?;
     Ok(true)
 }
 
 async fn find_in(tx: &mut Tx, effect: Effect<'_>) -> Result<Found, LedgerError> {
     read(&sqlx::query(FIND).bind(effect.key()).fetch_one(tx.conn()).await?)
+}
+
+/// A line of the payment audit, where the effect moves money. `how`: the outside's code, where there is one.
+fn audit(tx: &mut Tx, effect: Effect<'_>, what: &'static str, how: &str) {
+    if effect.kind.moves_money() {
+        tx.money(MoneyLine::new(what, effect.about).effect(&effect.key()).how(how));
+    }
 }
 
 async fn event(tx: &mut Tx, effect: Effect<'_>, state: EffectState, more: &str) -> Result<(), LedgerError> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::record::{Settle, settle_in};
 use super::{Effect, EffectKind, Repeat};
 use crate::by_hand::{ByHand, NotDone};
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Ledger, LedgerError, MoneyLine, Tx};
 
 /// What somebody found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -80,6 +80,10 @@ pub async fn settle_effect(
             settle_in(&mut tx, effect, Settle::Refused { code, reason }, &how).await?;
         }
         EffectOutcome::NeverHappened => forget(&mut tx, effect, tells, &how).await?,
+    }
+    if kind.moves_money() {
+        let line = MoneyLine::new("effect.settled_by_hand", &about).effect(key);
+        tx.money(line.how(outcome.as_str()).by(by.who));
     }
     if kind.repeat() == Repeat::Never {
         settle_message(&mut tx, effect, outcome).await?;

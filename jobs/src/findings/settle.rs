@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{FindingState, cut, finding, storable};
-use crate::ledger::{Ledger, LedgerError, Tx};
+use crate::ledger::{Ledger, LedgerError, MoneyLine, Tx};
 
 /// Bytes of an owner's name.
 pub const OWNER_BYTES_MAX: usize = 200;
@@ -102,6 +102,10 @@ impl Tx {
         .fetch_optional(self.conn())
         .await?;
         let Some((order_no,)) = settled else { return Ok(false) };
+        if let Some(adjustment_fen) = adjustment_fen {
+            let line = MoneyLine::new("finding.adjusted", order_no.as_deref().unwrap_or_default());
+            self.money(line.amount(*adjustment_fen).how(id).by(&who));
+        }
         let booked = adjustment_fen.map_or_else(String::new, |fen| format!(" (adjustment: {fen} fen)"));
         self.audit(&who, &format!("finding.{}", state.as_str()), id, &format!("{reason}{booked}")).await?;
         if let Some(order_no) = order_no {

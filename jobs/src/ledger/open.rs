@@ -3,8 +3,11 @@
 //! Every failure says what to do about it. A file for each engine; nothing here knows a table but the one in which
 //! migrations are noted.
 
+use std::time::Duration;
+
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AnyPool, SqlSafeStr};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions, SqlSafeStr};
 
 use super::error::LedgerError;
 use super::writer::Writer;
@@ -43,11 +46,11 @@ pub(super) struct Pools {
     pub snapshot: &'static str,
 }
 
-pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
+pub(super) async fn open(url: &str, slow: Option<Duration>) -> Result<Pools, LedgerError> {
     sqlx::any::install_default_drivers();
     match url.split_once(':') {
-        Some(("sqlite", _)) => sqlite::open(url).await,
-        Some(("postgres" | "postgresql", _)) => postgres::open(url).await,
+        Some(("sqlite", _)) => sqlite::open(url, slow).await,
+        Some(("postgres" | "postgresql", _)) => postgres::open(url, slow).await,
         // Not the address itself: it may hold a password.
         _ => Err(LedgerError::CannotOpen(format!(
             "the ledger is kept in SQLite or PostgreSQL: set DATABASE_URL to sqlite:PATH or \
@@ -55,6 +58,17 @@ pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
             url.split(':').next().unwrap_or_default()
         ))),
     }
+}
+
+/// No statement is logged, but those that take `slow` or longer are, as warnings. sqlx logs the text of a statement and
+/// never what is bound to it, and every value of ours is bound.
+fn logging(options: AnyConnectOptions, slow: Option<Duration>) -> AnyConnectOptions {
+    let mut options = options.disable_statement_logging();
+    // sqlx takes levels of a crate that it does not pass on; that they are parsed from text saves naming it.
+    if let (Some(slow), Ok(warn)) = (slow, "warn".parse()) {
+        options = options.log_slow_statements(warn, slow);
+    }
+    options
 }
 
 /// The steps of this build that the ledger at `url` lacks. None where there is no ledger yet: whoever opens it makes it.

@@ -7,6 +7,7 @@ use windlass_engine::{JobId, NewJob};
 
 use super::Ledger;
 use super::error::LedgerError;
+use super::money_trail::{MoneyLine, Trail};
 use crate::findings::FindingType;
 use crate::outbox::Put;
 use crate::outbox::put::put;
@@ -22,11 +23,13 @@ pub struct Tx {
     has_put: bool,
     /// Counted once it is so.
     raised: Vec<FindingType>,
+    /// Written before it is so.
+    money: Vec<MoneyLine>,
 }
 
 impl Tx {
     pub(super) fn new(inner: Transaction<'static, Any>, ledger: Ledger) -> Self {
-        Self { inner, ledger, job: None, has_put: false, raised: Vec::new() }
+        Self { inner, ledger, job: None, has_put: false, raised: Vec::new(), money: Vec::new() }
     }
 
     /// The connection, for the statements of the business.
@@ -105,9 +108,30 @@ impl Tx {
         Ok(())
     }
 
+    /// Says that this transaction decides about money: the line is on disk before the commit.
+    pub fn money(&mut self, line: MoneyLine) {
+        self.money.push(line);
+    }
+
     /// Makes everything so. On an error nothing is.
-    pub async fn commit(self) -> Result<(), LedgerError> {
-        self.inner.commit().await?;
+    ///
+    /// # Errors
+    /// Also where a decision about money cannot be written down ([`super::MoneyTrail`]).
+    pub async fn commit(mut self) -> Result<(), LedgerError> {
+        let trail = match std::mem::take(&mut self.money) {
+            money if money.is_empty() => None,
+            money => {
+                let job = self.job.as_ref().map(|job| job.as_str().to_owned());
+                Some(Trail::write(&self.ledger, money, job, self.row_id()).await?)
+            }
+        };
+        let committed = self.inner.commit().await;
+        match (&committed, &trail) {
+            (Ok(()), Some(trail)) => trail.committed(),
+            (Err(_), Some(trail)) => trail.not_committed().await,
+            (_, None) => {}
+        }
+        committed?;
         for kind in self.raised {
             metrics::counter!("windlass_findings_raised_total", "type" => kind.as_str()).increment(1);
         }

@@ -9,7 +9,7 @@ use windlass_engine::{AcceptedBy, Job, JobContext, JobError, JobId, NewJob, Outc
 
 use super::order::Order;
 use super::standing;
-use crate::ledger::{LedgerError, Tx};
+use crate::ledger::{LedgerError, MoneyLine, Tx};
 use crate::payments::QueryPayment;
 use crate::shop::Shop;
 
@@ -126,6 +126,7 @@ async fn record_payment(shop: &Shop, tx: &mut Tx, order: &Order) -> Result<(), L
     .bind(shop.clock.now().micros())
     .execute(tx.conn())
     .await?;
+    tx.money(MoneyLine::new("payment.expected", &order.no).amount(order.total_fen));
     Ok(())
 }
 

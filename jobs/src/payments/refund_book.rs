@@ -13,6 +13,7 @@ use super::refund::{RefundOrigin, RefundState, refund_no};
 use super::request_refund::is_there;
 use super::{QueryRefund, RequestRefund};
 use crate::findings::FindingType;
+use crate::ledger::MoneyLine;
 use crate::notifications::{Template, notify};
 use crate::orders::{Case, Change, ChangeError, wind_down};
 
@@ -66,6 +67,8 @@ pub async fn reserve_refund(
     .bind(send_at.micros())
     .execute(change.tx().conn())
     .await?;
+    let line = MoneyLine::new("refund.requested", &order_no).amount(amount_fen).refund(&refund_no);
+    change.tx().money(line.how(new.origin.as_str()));
     record_units(change, &refund_no, &new.units).await?;
     let id = JobId::derived(&[RequestRefund::KIND, &refund_no]);
     let data =
@@ -112,7 +115,11 @@ pub async fn paid_units(change: &mut Change<'_>) -> Result<BTreeMap<String, i64>
 }
 
 async fn no_more_refunds(change: &mut Change<'_>, amount_fen: i64) -> Result<(), ChangeError> {
-    let key = format!("{}:no-more", change.order_no());
+    let order_no = change.order_no().to_owned();
+    change
+        .tx()
+        .money(MoneyLine::new("refund.not_possible", &order_no).amount(amount_fen).how("no_more_refunds"));
+    let key = format!("{order_no}:no-more");
     let why = "WeChat makes no more than 50 refunds of one payment: pay this amount back in another way";
     let case = Case::new(FindingType::RefundRefused, &key, why).amount(amount_fen);
     change.needs_person(case).await.map(drop)
@@ -167,6 +174,9 @@ pub async fn record_refund(
     if moved.rows_affected() != 1 {
         return Err(ChangeError::Stale);
     }
+    let line =
+        MoneyLine::new("refund.recorded", change.order_no()).amount(known.amount_fen).refund(refund_no);
+    change.tx().money(line.refund_id(&news.refund_id).how(news.state.as_str()));
     let data = json!({ "refund_no": refund_no, "amount_fen": known.amount_fen, "note": news.note });
     change.event("refund", news.state.as_str(), data).await?;
     change.refresh().await?;
@@ -199,6 +209,9 @@ async fn contradicted(
     }
     let why =
         "WeChat makes a refund after all that had come to nothing: look whether the customer has it twice";
+    let line = MoneyLine::new("refund.contradicted", change.order_no()).amount(known.amount_fen);
+    let line = line.refund(&known.refund_no).refund_id(&news.refund_id);
+    change.tx().money(line.how(&format!("was {}, is {}", known.state.as_str(), news.state.as_str())));
     let data = json!({ "refund_no": known.refund_no, "was": known.state, "is": news.state,
         "replaced_by": known.replaced_by });
     let case = Case::new(FindingType::ExtraRefund, &known.refund_no, why).amount(known.amount_fen).data(data);

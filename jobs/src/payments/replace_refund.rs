@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{NewRefund, RefundOrigin, reserve_refund};
 use crate::by_hand::{ByHand, NotDone};
 use crate::findings::FindingType;
+use crate::ledger::MoneyLine;
 use crate::orders::{Change, ChangeError, RefundRow, refund_row};
 use crate::shop::Shop;
 
@@ -43,6 +44,8 @@ pub async fn replace_refund(shop: &Shop, refund_no: &str, by: ByHand<'_>) -> Res
         return Err(NotDone::NotOpen(why.to_owned()));
     };
     point_to(&mut change, refund_no, &new_no).await?;
+    let line = MoneyLine::new("refund.replaced_by_hand", &known.order_no).amount(known.amount_fen);
+    change.tx().money(line.refund(refund_no).how(&new_no).by(by.who));
     let data = json!({ "refund_no": refund_no, "replaced_by": new_no, "by": by.who });
     change.event("refund_replaced", by.reason(), data).await?;
     for kind in [FindingType::RefundAbnormal, FindingType::RefundClosed, FindingType::RefundRefused] {

@@ -6,6 +6,7 @@ use super::take_money::paid;
 use super::{NewRefund, PaymentState, RefundOrigin, reserve_refund};
 use crate::by_hand::{ByHand, NotDone};
 use crate::findings::FindingType;
+use crate::ledger::MoneyLine;
 use crate::orders::{Change, ChangeError, OrderState, give_up, wind_down};
 use crate::shop::Shop;
 
@@ -49,6 +50,13 @@ pub async fn settle_payment(
         (true, false) => PaymentState::Late,
     };
     set_state(&mut change, state).await?;
+    let line = MoneyLine::new("payment.settled_by_hand", order_no)
+        .amount(payment.paid_fen)
+        .expected(payment.amount_fen)
+        .transaction(payment.transaction_id.as_deref().unwrap_or_default())
+        .how(state.as_str())
+        .by(by.who);
+    change.tx().money(line);
     let data = json!({ "decision": decision, "by": by.who, "paid_fen": payment.paid_fen });
     change.event("payment_settled", by.reason(), data).await?;
     match change.state() {

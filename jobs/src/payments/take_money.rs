@@ -8,6 +8,7 @@ use windlass_engine::Timestamp;
 
 use super::{NewRefund, PaymentState, RESOLVED_BY, RefundOrigin, Trade, reserve_refund};
 use crate::findings::FindingType;
+use crate::ledger::MoneyLine;
 use crate::notifications::{Template, notify};
 use crate::orders::{Case, Change, ChangeError, CheckSupply, OrderState, settle_close, wind_down};
 use crate::settings::LatePayment;
@@ -95,6 +96,7 @@ async fn record(change: &mut Change<'_>, money: &Money, state: PaymentState) -> 
     .bind(&order_no)
     .execute(change.tx().conn())
     .await?;
+    audit(change, "payment.recorded", money, state.as_str());
     let data = json!({ "transaction_id": money.transaction_id, "amount_fen": money.amount_fen,
         "known_by": money.known_by });
     change.event("payment", state.as_str(), data).await?;
@@ -111,6 +113,7 @@ async fn disputed_without(change: &mut Change<'_>, money: &Money) -> Result<(), 
         .bind(&order_no)
         .execute(change.tx().conn())
         .await?;
+    audit(change, "payment.of_another_order", money, PaymentState::Disputed.as_str());
     let why = "its payment is in the books of another order: find out whose it is, then refuse it here";
     dispute(change, money, why).await?;
     change.refresh().await
@@ -131,9 +134,20 @@ async fn paid_twice(change: &mut Change<'_>, money: &Money) -> Result<(), Change
         "a second payment was made for the order: give it back at WeChat under its transaction's number";
     let case = Case::new(FindingType::DuplicatePay, &money.transaction_id, why);
     if change.needs_person(case.amount(money.amount_fen).data(evidence(money))).await? {
+        audit(change, "payment.second", money, "left_to_a_person");
         metrics::counter!("windlass_payments_disputed_total").increment(1);
     }
     Ok(())
+}
+
+/// What came beside what was expected, by whom it is known, and what became of it.
+fn audit(change: &mut Change<'_>, what: &'static str, money: &Money, how: &str) {
+    let line = MoneyLine::new(what, change.order_no())
+        .amount(money.amount_fen)
+        .expected(change.standing.payment.amount_fen)
+        .transaction(&money.transaction_id)
+        .how(&format!("{how}, by {}", money.known_by));
+    change.tx().money(line);
 }
 
 fn evidence(money: &Money) -> serde_json::Value {

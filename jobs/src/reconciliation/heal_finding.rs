@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome};
 
 use crate::findings::{Finding, FindingType, finding};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, MoneyLine};
 use crate::orders::{Change, STEP_ATTEMPTS_MAX, STEP_BACKOFF, refund_row};
 use crate::payments::{RefundNews, RefundState, Trade, ask_trade, record_refund, refund_news, take_money};
 use crate::shop::Shop;
@@ -123,6 +123,12 @@ async fn heal_refund(
 async fn resolve(mut change: Change<'_>, case: &Finding, told: &Value, why: &str) -> Result<(), JobError> {
     change.tx().add_evidence(&case.id, "fresh_query", told).await?;
     change.tx().resolve_finding(case.kind, &case.key, WHO, why).await?;
+    let line = MoneyLine::new("reconciliation.healed", change.order_no()).how(case.kind.as_str());
+    let line = match case.amount_fen {
+        Some(amount_fen) => line.amount(amount_fen),
+        None => line,
+    };
+    change.tx().money(line.transaction(case.evidence["transaction_id"].as_str().unwrap_or_default()));
     change.commit().await?;
     Ok(())
 }

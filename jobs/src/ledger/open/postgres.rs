@@ -14,9 +14,9 @@ use std::time::Duration;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AnyConnection, ConnectOptions, Connection, Row};
+use sqlx::{AnyConnection, Connection, Row};
 
-use super::{Applied, Pools, applied, migrator, not_migrated, refuse_broken};
+use super::{Applied, Pools, applied, logging, migrator, not_migrated, refuse_broken};
 use crate::ledger::error::LedgerError;
 use crate::ledger::writer::Writer;
 
@@ -48,13 +48,11 @@ const WRITER_SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', fal
 const READER_SETTINGS: &str = "SET default_transaction_read_only = on; SET lock_timeout = '10s'; \
      SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '60s'";
 
-pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
+pub(super) async fn open(url: &str, slow: Option<Duration>) -> Result<Pools, LedgerError> {
     let place = Place::of(url)?;
-    // Statements carry customers' data; slow ones show in the metrics.
-    let options = AnyConnectOptions::from_str(url)
-        .map_err(|error| place.cannot_open(&error))?
-        .disable_statement_logging();
+    let options = logging(AnyConnectOptions::from_str(url).map_err(|error| place.cannot_open(&error))?, None);
     prepare(&options, &place).await?;
+    let options = logging(options, slow);
     let writer = pool(WRITERS, WRITER_SETTINGS).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| place.cannot_open(&error))?;
     let reads = pool(READERS, READER_SETTINGS).connect_with(options).await;
@@ -93,6 +91,7 @@ async fn prepare(options: &AnyConnectOptions, place: &Place) -> Result<(), Ledge
 pub(super) async fn look(url: &str) -> Result<Vec<Applied>, LedgerError> {
     let place = Place::of(url)?;
     let options = AnyConnectOptions::from_str(url).map_err(|error| place.cannot_open(&error))?;
+    let options = logging(options, None);
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect_with(&options)).await;
     let mut conn = connected.map_err(|_| place.silent())?.map_err(|error| place.cannot_open(&error))?;
     let taken = steps_taken(&mut conn).await.map_err(|error| place.cannot_open(&error))?;

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection, Row};
+use sqlx::{AnyConnection, AnyPool, Connection, Row};
 
-use super::{Applied, Pools, applied, migrator, not_migrated, refuse_broken};
+use super::{Applied, Pools, applied, logging, migrator, not_migrated, refuse_broken};
 use crate::ledger::error::LedgerError;
 use crate::ledger::writer::Writer;
 
@@ -31,12 +31,13 @@ const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA journal_mode =
      PRAGMA cache_size = -8000; PRAGMA foreign_keys = ON";
 const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA cache_size = -2000; PRAGMA foreign_keys = ON";
 
-pub(super) async fn open(url: &str) -> Result<Pools, LedgerError> {
+pub(super) async fn open(url: &str, slow: Option<Duration>) -> Result<Pools, LedgerError> {
     let path = path_of(url)?;
     prepare_folder(&path)?;
     let options = options_for(&path)?;
     let lock = lock_for_migrating(&path).await?;
     try_connection(&options, &path).await?;
+    let options = logging(options, slow);
     let writer = pool(1, WRITER_PRAGMAS)
         .connect_with(options.clone())
         .await
@@ -94,8 +95,7 @@ fn options_for(path: &Path) -> Result<AnyConnectOptions, LedgerError> {
         .collect();
     let options = AnyConnectOptions::from_str(&format!("sqlite://{escaped}?mode=rwc"))
         .map_err(|error| LedgerError::CannotOpen(format!("{text} is no path of a ledger: {error}")))?;
-    // Statements carry customers' data; slow ones show in the metrics.
-    Ok(options.disable_statement_logging())
+    Ok(logging(options, None))
 }
 
 fn pool(connections: u32, pragmas: &'static str) -> AnyPoolOptions {
