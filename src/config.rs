@@ -14,6 +14,7 @@ mod dotenv;
 mod environment;
 mod outside;
 mod problem;
+mod reporting;
 mod shop_time;
 mod stores;
 mod variables;
@@ -23,6 +24,7 @@ mod work;
 pub use access::{AccessKeys, SECRET_KEY_CHARS_MIN};
 pub use outside::{MailAccount, Outside, YlhAccount};
 pub use problem::{ConfigProblem, ConfigProblems, WrongSetUp};
+pub use reporting::{Collector, ErrorDesk};
 pub use shop_time::ShopSpeed;
 pub use stores::{StoreUrl, shared};
 pub use variables::{Section, VARIABLES, Variable, env_example};
@@ -74,6 +76,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// `WINDLASS_LOG`, or `RUST_LOG`: which lines are logged, a filter of `tracing-subscriber`.
     pub log_filter: String,
+    /// Who is told of traces; None: nobody.
+    pub collector: Option<Collector>,
+    /// Who is told of errors; None: nobody.
+    pub error_desk: Option<ErrorDesk>,
     /// The systems outside, each with its credentials or left to the sandbox.
     pub outside: Outside,
     /// What works and is worth a word at the start.
@@ -101,6 +107,14 @@ pub enum LogFormat {
 }
 
 impl Env {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Test => "test",
+            Self::Production => "production",
+        }
+    }
+
     /// Whether others depend on it: what is missing, left at its example or weak in stores and keys is refused.
     pub const fn is_strict(self) -> bool {
         matches!(self, Self::Test | Self::Production)
@@ -179,6 +193,8 @@ impl Config {
             &[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)],
         );
         let log_filter = log_filter(env);
+        let collector = Collector::read(env);
+        let error_desk = ErrorDesk::read(env, mode);
         let outside = Outside::read(env, mode);
         Some(Self {
             env: mode,
@@ -200,6 +216,8 @@ impl Config {
             work,
             log_format: log_format.unwrap_or_default(),
             log_filter,
+            collector,
+            error_desk,
             outside,
             warnings: Vec::new(),
         })

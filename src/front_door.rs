@@ -54,6 +54,7 @@ pub mod reconciliations;
 pub mod refunds;
 pub mod request;
 pub mod schedules;
+mod traced;
 pub mod webhooks;
 
 /// Everything that the door is made of.

@@ -106,7 +106,7 @@ async fn access(config: &Config, stores: &Stores, address: SocketAddr) -> anyhow
 }
 
 impl Role {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Api => "api",
