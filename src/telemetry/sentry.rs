@@ -57,7 +57,7 @@ impl ErrorPost {
     pub fn start(desk: &ErrorDesk, program: &str, clock: &Clock) -> anyhow::Result<Self> {
         let post = Post::new(desk, program, clock.clone())?;
         let (waiting, events) = mpsc::channel(WAITING_MAX);
-        let errors = Errors(Arc::new(Inner { waiting, limits: Mutex::default(), clock: clock.clone() }));
+        let errors = Errors::into(waiting, clock.clone());
         let closing = CancellationToken::new();
         let task = tokio::spawn(send_all(events, post, closing.clone()));
         errors.clone().take_panics();
@@ -78,6 +78,10 @@ impl ErrorPost {
 }
 
 impl Errors {
+    fn into(waiting: Sender<Event>, clock: Clock) -> Self {
+        Self(Arc::new(Inner { waiting, limits: Mutex::default(), clock }))
+    }
+
     /// Why the process could not start, or go on.
     pub fn take_end(&self, error: &anyhow::Error) {
         self.take(Event::new(Level::Fatal, "the process could not go on", &format!("{error:#}")));

@@ -73,3 +73,56 @@ impl Visit for Line {
         self.keep(field, value.to_string());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::registry;
+    use windlass_engine::Clock;
+
+    use super::*;
+
+    /// What `log` tells as errors: what happened, and what was said of it.
+    fn errors_of(log: impl FnOnce()) -> Vec<(String, String)> {
+        let (waiting, mut events) = mpsc::channel(100);
+        let errors = Errors::into(waiting, Clock::system());
+        tracing::subscriber::with_default(registry().with(errors.with_filter(filter_fn(may_be_error))), log);
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            let event = event.told("id");
+            let value = &event["exception"]["values"][0];
+            told.push((
+                value["type"].as_str().unwrap().to_owned(),
+                value["value"].as_str().unwrap().to_owned(),
+            ));
+        }
+        told
+    }
+
+    #[test]
+    fn errors_are_what_is_logged_as_one_and_requests_that_failed_within() {
+        let told = errors_of(|| {
+            tracing::error!(target: "windlass_engine::attempt", kind = "noop", error = "no luck", "dead");
+            tracing::warn!(target: PROBLEMS, status = 503_u16, inside = "the carrier is away", "request refused");
+            tracing::warn!(target: PROBLEMS, status = 429_u16, inside = "full", "request refused");
+            tracing::warn!(target: "windlass_engine::attempt", "failed, to be retried");
+            tracing::error!(target: "sqlx::query", "SELECT 1");
+        });
+        let pair = |what: &str, said: &str| (what.to_owned(), said.to_owned());
+        assert_eq!(told, [pair("dead: noop", "no luck"), pair("request refused", "the carrier is away")]);
+    }
+
+    #[test]
+    fn a_flood_of_one_line_is_held_back() {
+        let told = errors_of(|| {
+            for order in 0..1_000 {
+                tracing::error!(target: "windlass_engine::attempt", kind = "noop", error = format!("order {order}"), "dead");
+            }
+            tracing::error!(target: "windlass_engine::attempt", kind = "sleep", error = "other", "dead");
+        });
+        assert_eq!(told.len(), 4, "{told:?}");
+        assert_eq!(told[3].0, "dead: sleep");
+    }
+}
