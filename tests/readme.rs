@@ -160,14 +160,14 @@ fn the_job_that_the_readme_adds_is_one_file_one_line_and_one_row() {
     );
 
     // Its own test, and those that hold for every row of the table.
-    let tested = scratch.cargo(&["test", "-p", "windlass-jobs", "--lib", "--", "greet", "tests::every_kind"]);
+    let args = ["test", "-p", "windlass-jobs", "--lib", "--", "greet", "tests::every_kind"];
+    let (tested, said) = scratch.cargo(&args);
     assert!(tested.contains("diagnostics::greet::tests::"), "the block's own test did not run:\n{tested}");
     assert!(
         tested.contains("tests::every_kind_has_a_name_of_its_own"),
         "the table was not looked at:\n{tested}"
     );
-    // As it is built for people, with every warning an error.
-    scratch.cargo(&["rustc", "-p", "windlass-jobs", "--lib", "--", "-D", "warnings"]);
+    assert!(!said.contains("warning"), "{said}");
 }
 
 /// The path that the block's first line names, and the lines after it.
@@ -177,7 +177,7 @@ fn named(block: &Block) -> (&str, &str) {
 }
 
 /// A copy of the workspace that a test may change. It stays from run to run, so that only what changed is built
-/// again.
+/// again, and its dependencies are those of this build.
 struct Scratch {
     workspace: PathBuf,
     target: PathBuf,
@@ -185,8 +185,8 @@ struct Scratch {
 
 impl Scratch {
     fn make() -> Self {
-        let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
-        let this = Self { workspace: scratch.join("workspace"), target: scratch.join("target") };
+        let own = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let this = Self { workspace: own.join("readme"), target: own.parent().unwrap().to_owned() };
         let _ = fs::remove_file(this.workspace.join("jobs/src/diagnostics/greet.rs"));
         copy(root(), &this.workspace);
         this
@@ -202,8 +202,8 @@ impl Scratch {
         fs::write(path, text).unwrap();
     }
 
-    /// Runs cargo in the copy, and answers what it printed.
-    fn cargo(&self, args: &[&str]) -> String {
+    /// Runs cargo in the copy, and answers what it printed and what it said meanwhile.
+    fn cargo(&self, args: &[&str]) -> (String, String) {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap());
         cargo.args(&args[..1]).args(["--offline", "--locked"]).args(&args[1..]).current_dir(&self.workspace);
         // What the cargo that runs this test told it is about another package.
@@ -217,9 +217,10 @@ impl Scratch {
             }
         }
         let ended = cargo.env("CARGO_TARGET_DIR", &self.target).output().unwrap();
-        let (out, err) = (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(ended.stdout), text(ended.stderr));
         assert!(ended.status.success(), "cargo {args:?}:\n{out}\n{err}");
-        out.into_owned()
+        (out, err)
     }
 }
 

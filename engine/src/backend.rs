@@ -59,6 +59,7 @@ pub struct BackendSettings {
 /// One queue of a store, as apalis sees it.
 pub struct QueueBackend {
     settings: BackendSettings,
+    store: Arc<dyn Store>,
     buffer: mpsc::UnboundedReceiver<InHand>,
     hands: Hands,
     acks: Acks,
@@ -101,9 +102,10 @@ impl QueueBackend {
             pulse: pulse.clone(),
             stop: stop_fetching.clone(),
         };
-        let keeper = keeper::Keeper { store, settings: settings.clone(), hands: hands.clone(), clock };
+        let keeper =
+            keeper::Keeper { store: store.clone(), settings: settings.clone(), hands: hands.clone(), clock };
         let tasks = Tasks { fetcher: tokio::spawn(fetcher.run()), keeper: tokio::spawn(keeper.run()), acker };
-        Self { settings, buffer, hands, acks, pulse, stop_fetching, tasks: Some(tasks), closing: None }
+        Self { settings, store, buffer, hands, acks, pulse, stop_fetching, tasks: Some(tasks), closing: None }
     }
 
     pub(crate) fn hands(&self) -> Hands {
@@ -123,11 +125,14 @@ impl QueueBackend {
         self.stop_fetching.cancel();
         let tasks = self.tasks.take();
         let (acks, hands) = (self.acks.clone(), self.hands.clone());
+        let (store, lease) = (self.store.clone(), self.settings.lease);
         // The receiver moves into the future: the fetcher may still put a last batch in while it stops.
         let mut buffer = std::mem::replace(&mut self.buffer, mpsc::unbounded_channel().1);
         async move {
             let Some(tasks) = tasks else { return };
             let _ = tasks.fetcher.await;
+            // When the lease is over they run again elsewhere anyway.
+            let _ = tokio::time::timeout(lease, store.await_returns()).await;
             while let Ok(in_hand) = buffer.try_recv() {
                 acks.give_back(&in_hand.delivery);
             }

@@ -330,6 +330,10 @@ pub trait Store: Send + Sync + 'static {
     /// safe: what it would have handed out goes back unharmed.
     async fn reserve(&self, ask: Ask) -> Result<Reserved, StoreError>;
 
+    /// Waits until what asks that were dropped would have handed out has gone back. Who ends a process calls it after
+    /// its last ask: with the process those jobs would wait for the end of their lease, and lose an attempt.
+    async fn await_returns(&self);
+
     /// Ends deliveries, each fenced by its token; follow-ups, counters, unique keys and the breaker move in the
     /// same step. Answers in order.
     async fn settle(&self, queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError>;

@@ -12,6 +12,6 @@ mod proxy;
 mod redis;
 
 pub use postgres::{Postgres, psql, try_psql};
-pub use process::{Process, free_port};
+pub use process::{Process, free_port, free_ports};
 pub use proxy::{After, Proxy};
 pub use redis::Redis;

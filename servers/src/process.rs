@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -112,10 +113,21 @@ pub fn signal(pid: u32, name: &str) {
     let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
 }
 
+/// Below the ports that Linux gives to outgoing connections (from 32768, unless set otherwise): while the process that
+/// listens is restarted, nobody else gets its port.
+const PORTS: Range<u16> = 10_000..32_000;
+const PORTS_TRIES_MAX: usize = 1_000;
+
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    free_ports(1)
+}
+
+/// The first of so many ports in a row that nobody listens on now.
+pub fn free_ports(n: u16) -> u16 {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let places = std::iter::repeat_with(|| fastrand::u16(PORTS.start..PORTS.end - n));
+    places.take(PORTS_TRIES_MAX).find(|first| (*first..first + n).all(is_free)).expect("free ports in a row")
 }
 
 /// Waits until something accepts connections on the port; panics with the log when the server has died.

@@ -23,7 +23,7 @@ const OPEN: &str = "SELECT \
       + (SELECT count(*) FROM shipping_uploads WHERE state = 'wanted') \
       + (SELECT count(*) FROM notifications WHERE state = 'queued'), \
     (SELECT count(*) FROM effects WHERE state IN ('intended', 'in_doubt') \
-      AND kind NOT IN ('mini.subscribe_send', 'mail.send'))";
+      AND kind NOT IN ('mini.confirm_receive', 'mini.subscribe_send', 'mail.send'))";
 
 /// None: it does not answer.
 pub fn open(database: &str) -> Option<Open> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use fastrand::Rng;
 use tempfile::TempDir;
 use windlass_engine::Clock;
-use windlass_servers::{Postgres, Proxy, Redis, free_port};
+use windlass_servers::{Postgres, Proxy, Redis, free_port, free_ports};
 
 use crate::house::House;
 
@@ -27,6 +27,8 @@ const SCHEDULES: [(&str, u32); 4] = [
     ("track_parcels", 15),
     ("watch_supplier_orders", 15),
 ];
+/// The sandbox listens on so many in a row.
+const SANDBOX_PORTS: u16 = 6;
 const DATABASE: &str = "windlass";
 /// What a town may need of the memory that it is built in.
 const MEMORY_KIB: u64 = 2 * 1024 * 1024;
@@ -117,7 +119,7 @@ impl Town {
             );
             std::fs::write(schedules.join(format!("{job}.toml")), entry).unwrap();
         }
-        let sandbox = sandbox_ports();
+        let sandbox = free_ports(SANDBOX_PORTS);
         self.control = format!("http://127.0.0.1:{sandbox}");
         let database = self
             .database
@@ -241,14 +243,4 @@ fn ground() -> PathBuf {
         String::from_utf8_lossy(&told.stdout).lines().last().and_then(|line| line.trim().parse::<u64>().ok())
     });
     if free.is_some_and(|free| free >= MEMORY_KIB) { memory } else { std::env::temp_dir() }
-}
-
-/// The first of six ports in a row that nobody listens on now.
-fn sandbox_ports() -> u16 {
-    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let spread = (std::process::id() % 500) as u16 * 40;
-    (0..1_000)
-        .map(|nth| 20_000 + (spread + nth * 8) % 12_000)
-        .find(|base| (0..6).all(|nth| free(base + nth)))
-        .expect("six free ports in a row")
 }

@@ -1,11 +1,11 @@
 //! A Prometheus of our own, on a free port and in a folder of its own, with the rules of `deploy/prometheus`.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use windlass_servers::free_port;
 
 use crate::process::{Place, Running};
 
@@ -47,8 +47,7 @@ impl Prometheus {
             root().display()
         );
         let config = place.file("prometheus.yml", &config);
-        // Taken and let go: nobody else asks for it in between but by chance, which its start would tell.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = format!("127.0.0.1:{}", free_port());
         let mut command = Command::new(program("prometheus"));
         command
             .arg(format!("--config.file={config}"))

@@ -18,6 +18,7 @@ use self::lease::FullLooks;
 use self::link::Link;
 use self::record::stored_id;
 use self::reply::Reply;
+use self::reserve::Asks;
 use self::settle::Ends;
 use self::shared::Shared;
 use self::wake::Waiters;
@@ -96,7 +97,7 @@ pub struct RedisStore(Arc<Parts>);
 struct Parts {
     shared: Arc<Shared>,
     enqueuer: Enqueuer,
-    waiters: Arc<Waiters>,
+    asks: Asks,
     ends: Arc<Ends>,
     full_looks: FullLooks,
     promises: Vec<String>,
@@ -126,10 +127,11 @@ impl RedisStore {
         let waiters = Arc::new(Waiters::default());
         let closing = CancellationToken::new();
         tokio::spawn(wake::keep_waking(shared.clone(), waiters.clone(), closing.clone()));
+        let ends = Arc::new(Ends { shared: shared.clone(), completed_jobs_max, completed_bytes_max });
         Ok(Self(Arc::new(Parts {
             enqueuer: Enqueuer::start(shared.clone()),
-            waiters,
-            ends: Arc::new(Ends { shared: shared.clone(), completed_jobs_max, completed_bytes_max }),
+            asks: Asks::new(shared.clone(), waiters, ends.clone()),
+            ends,
             full_looks: FullLooks::default(),
             promises,
             shared,
@@ -158,7 +160,11 @@ impl Store for RedisStore {
 
     async fn reserve(&self, ask: Ask) -> Result<Reserved, StoreError> {
         prepared::check_ask(&ask)?;
-        reserve::reserve(&self.0.shared, &self.0.waiters, &self.0.ends, ask).await
+        self.0.asks.reserve(ask).await
+    }
+
+    async fn await_returns(&self) {
+        self.0.asks.await_returns().await;
     }
 
     async fn settle(&self, queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {

@@ -223,6 +223,10 @@ impl Store for SpreadStore {
         Ok(Reserved { deliveries: Vec::new(), hold })
     }
 
+    async fn await_returns(&self) {
+        join_all(self.carriers.iter().map(|carrier| carrier.await_returns())).await;
+    }
+
     async fn settle(&self, queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
         let carrier_of = |settlement: &Settlement| self.inward(settlement.token).0;
         self.apart(settlements, carrier_of, |carrier, mut some: Vec<Settlement>| {

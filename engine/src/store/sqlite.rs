@@ -170,6 +170,9 @@ impl Store for SqliteStore {
         Ok(answer.await.map_err(|_| stopped())??.take())
     }
 
+    /// The writer takes back what nobody took, and it outlives the last handle.
+    async fn await_returns(&self) {}
+
     async fn settle(&self, queue: &str, settlements: Vec<Settlement>) -> Result<Vec<Settled>, StoreError> {
         if settlements.is_empty() {
             return Ok(Vec::new());

@@ -10,6 +10,8 @@ mod due;
 #[cfg(test)]
 mod frozen;
 #[cfg(test)]
+mod gone;
+#[cfg(test)]
 mod jobs;
 #[cfg(test)]
 mod memory;

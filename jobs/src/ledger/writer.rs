@@ -17,7 +17,7 @@
 //! - **bounds that are counted** (accepted jobs, keys) may be passed by what other processes write at that moment.
 //!
 //! Transactions that touch many rows take them in the order of their keys, so that two of them wait for each other
-//! in line. Where PostgreSQL still finds a deadlock it fails one of the two: [`LedgerError::Unavailable`], nothing
+//! in line; where they change them in several statements, they lock all of them before the first. Where PostgreSQL still finds a deadlock it fails one of the two: [`LedgerError::Unavailable`], nothing
 //! stored. The group commit tries again by itself, a relay in its next round, a job at its next attempt.
 
 use sqlx::{Any, AnyPool, Transaction};

@@ -43,6 +43,14 @@ impl Write {
         }
     }
 
+    /// Rows that it changes and another process may be changing.
+    fn ended(&self) -> &[JobId] {
+        match self {
+            Self::Put { .. } => &[],
+            Self::Finished { ids, .. } | Self::Died { ids, .. } => ids,
+        }
+    }
+
     fn answer(self, written: Result<Written, LedgerError>) {
         // A caller that no longer waits misses nothing: the same call again is harmless.
         match (self, written) {
@@ -154,6 +162,8 @@ impl Flusher {
         mut tx: Transaction<'static, Any>,
         group: &[Write],
     ) -> Result<Vec<Written>, LedgerError> {
+        let ended = group.iter().flat_map(Write::ended).map(JobId::as_str);
+        put::lock(&mut tx, ended).await?;
         let mut written = Vec::with_capacity(group.len());
         for write in group {
             written.push(self.write(&mut tx, write).await?);

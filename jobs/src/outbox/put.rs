@@ -14,6 +14,8 @@ const INSERT_ROWS: usize = 40;
 const COLUMNS: usize = 10;
 /// Ids named in one statement.
 pub(super) const IDS_MAX: usize = 100;
+/// What sqlx calls that engine.
+const POSTGRESQL: &str = "PostgreSQL";
 /// How often a job is put whose way is blocked by rows that are gone when one looks.
 const PUT_TRIES_MAX: u32 = 4;
 
@@ -194,11 +196,35 @@ pub(super) async fn revive(conn: &mut AnyConnection, id: &str, look_at_us: i64) 
     }
 }
 
-/// Runs `text` followed by a list of ids, a slice at a time; `$1..` are the numbers. In the order of the ids, as
-/// everybody does: two of these at once wait for each other in line.
+/// Locks the rows in the order of their ids before any of them is changed: a transaction that changes them in several
+/// statements would meet another one's locks halfway, and PostgreSQL would fail one of the two. SQLite has one writer,
+/// and no such statement.
+pub(super) async fn lock(
+    conn: &mut AnyConnection,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<(), LedgerError> {
+    if conn.backend_name() != POSTGRESQL {
+        return Ok(());
+    }
+    let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+    let text = |list: &str| format!("SELECT id FROM outbox WHERE id IN ({list}) ORDER BY id FOR UPDATE");
+    in_slices(conn, text, &ids, &[]).await.map(drop)
+}
+
+/// Runs `text` followed by a list of ids, a slice at a time; `$1..` are the numbers.
 pub(super) async fn each_slice(
     conn: &mut AnyConnection,
     text: &str,
+    ids: &[String],
+    numbers: &[i64],
+) -> Result<u64, LedgerError> {
+    in_slices(conn, |list| format!("{text} ({list})"), ids, numbers).await
+}
+
+/// In the order of the ids, as everybody does: two of these at once wait for each other in line.
+async fn in_slices(
+    conn: &mut AnyConnection,
+    text: impl Fn(&str) -> String,
     ids: &[String],
     numbers: &[i64],
 ) -> Result<u64, LedgerError> {
@@ -207,7 +233,7 @@ pub(super) async fn each_slice(
     ids.sort_unstable();
     for slice in ids.chunks(IDS_MAX) {
         let list: Vec<String> = (1..=slice.len()).map(|n| format!("${}", numbers.len() + n)).collect();
-        let mut query = sqlx::query(AssertSqlSafe(format!("{text} ({})", list.join(", "))))
+        let mut query = sqlx::query(AssertSqlSafe(text(&list.join(", "))))
             .persistent(slice.len() == 1 || slice.len() == IDS_MAX);
         for number in numbers {
             query = query.bind(*number);

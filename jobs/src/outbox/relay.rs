@@ -237,6 +237,8 @@ impl Relay {
         answers: Vec<(String, Answer)>,
         refused: Vec<(String, String)>,
     ) -> Result<HandedOver, LedgerError> {
+        let named = answers.iter().map(|(id, _)| id.clone());
+        let ids: Vec<String> = named.chain(refused.iter().map(|(id, _)| id.clone())).collect();
         let mut done = HandedOver { refused: refused.len() as u64, ..HandedOver::default() };
         let (mut held, mut over, mut dead, mut wait, mut bad) = (vec![], vec![], vec![], vec![], refused);
         for (id, answer) in answers {
@@ -267,6 +269,7 @@ impl Relay {
         let next_look = (wall + self.sweep_age()).micros();
         let mut tx = self.ledger.begin().await?;
         let conn = tx.conn();
+        put::lock(conn, ids.iter().map(String::as_str)).await?;
         let text = "UPDATE outbox SET handed_at = $1, seen_at = $1, carrier = $2, look_at = $3, \
                     created_at = CASE WHEN created_at = 0 THEN $1 ELSE created_at END WHERE id IN";
         put::each_slice(conn, text, &held, &[now, carrier, next_look]).await?;

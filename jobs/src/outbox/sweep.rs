@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use windlass_engine::{JobId, State};
 
 use super::put;
@@ -33,13 +33,8 @@ impl Relay {
 
     /// Makes every row that was handed over due for the next sweep.
     pub(super) async fn ask_for_all(&self) -> Result<(), LedgerError> {
-        self.in_slices(
-            "UPDATE outbox SET look_at = 0 WHERE id IN (SELECT id FROM outbox \
-             WHERE handed_at IS NOT NULL AND look_at > $1 LIMIT $2)",
-            0,
-        )
-        .await
-        .map(drop)
+        let which = "handed_at IS NOT NULL AND look_at > $1";
+        self.in_slices(which, 0, "UPDATE outbox SET look_at = 0").await.map(drop)
     }
 
     /// What another carrier was given is no longer handed over. Dead jobs stay dead.
@@ -54,27 +49,32 @@ impl Relay {
         if [first, last].into_iter().flatten().all(|known| known == carrier) {
             return Ok(());
         }
-        let rows = self
-            .in_slices(
-                "UPDATE outbox SET handed_at = NULL, look_at = 0 WHERE id IN (SELECT id FROM outbox \
-                 WHERE handed_at IS NOT NULL AND state = 'live' AND (carrier < $1 OR carrier > $1) LIMIT $2)",
-                carrier,
-            )
-            .await?;
+        let which = "handed_at IS NOT NULL AND state = 'live' AND (carrier < $1 OR carrier > $1)";
+        let rows = self.in_slices(which, carrier, "UPDATE outbox SET handed_at = NULL, look_at = 0").await?;
         tracing::warn!(rows, "the carrier is another one than before: unfinished jobs are handed over again");
         Ok(())
     }
 
-    async fn in_slices(&self, text: &'static str, number: i64) -> Result<u64, LedgerError> {
-        let mut rows = 0;
+    /// Does `change` to the rows that `which` finds, given `number`, a slice at a time.
+    async fn in_slices(&self, which: &str, number: i64, change: &str) -> Result<u64, LedgerError> {
+        let text = format!("SELECT id FROM outbox WHERE {which} LIMIT $2");
+        let change = format!("{change} WHERE {which} AND id IN");
+        let mut changed = 0;
         loop {
-            let mut tx = self.ledger.begin().await?;
-            let changed =
-                sqlx::query(text).bind(number).bind(TAKE_BACK_ROWS).execute(tx.conn()).await?.rows_affected();
-            tx.commit().await?;
-            rows += changed;
-            if changed < TAKE_BACK_ROWS as u64 {
-                return Ok(rows);
+            let found: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(text.clone()))
+                .bind(number)
+                .bind(TAKE_BACK_ROWS)
+                .fetch_all(self.ledger.reads())
+                .await?;
+            let ids: Vec<String> = found.into_iter().map(|(id,)| id).collect();
+            if !ids.is_empty() {
+                let mut tx = self.ledger.begin().await?;
+                put::lock(tx.conn(), ids.iter().map(String::as_str)).await?;
+                changed += put::each_slice(tx.conn(), &change, &ids, &[number]).await?;
+                tx.commit().await?;
+            }
+            if ids.len() < TAKE_BACK_ROWS as usize {
+                return Ok(changed);
             }
         }
     }
@@ -128,6 +128,7 @@ impl Relay {
         let kept_since = (now - self.settings.kept_age_min).micros();
         let (mut seen, mut over, mut dead, mut lost, mut later) = (vec![], vec![], vec![], vec![], vec![]);
         let mut revived = Vec::new();
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         for (row, state) in rows.into_iter().zip(states) {
             match (row.live, state) {
                 (_, Some(State::Completed | State::Cancelled)) => over.push(row.id),
@@ -146,6 +147,7 @@ impl Relay {
         let far_look = (wall + self.sweep_age() * DEAD_SWEEPS).micros();
         let mut tx = self.ledger.begin().await?;
         let conn = tx.conn();
+        put::lock(conn, ids.iter().map(String::as_str)).await?;
         for id in &revived {
             put::revive(conn, id, 0).await?;
         }
@@ -164,12 +166,7 @@ impl Relay {
 
     async fn forget_long_dead(&self) -> Result<(), LedgerError> {
         let before = (self.ledger.clock().now() - self.settings.dead_age_max).micros();
-        self.in_slices(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox \
-             WHERE ended_at IS NOT NULL AND state <> 'live' AND ended_at < $1 LIMIT $2)",
-            before,
-        )
-        .await
-        .map(drop)
+        let which = "ended_at IS NOT NULL AND state <> 'live' AND ended_at < $1";
+        self.in_slices(which, before, "DELETE FROM outbox").await.map(drop)
     }
 }

@@ -9,6 +9,7 @@ use crate::place::{Engine, NOON, Place};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::store::sqlite::SqliteStore;
+use windlass_engine::store::{Ask, End, FaultCause, JobFault, Settlement};
 use windlass_engine::{NewJob, Store, Unique};
 use windlass_jobs::callback::{CallbackVerdict, NewCallback, callback};
 use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, perform};
@@ -24,6 +25,7 @@ on_every_engine! {
     an_effect_wanted_by_many_is_told_once,
     relays_at_once_hand_each_job_over_once,
     jobs_that_end_while_relays_note_them_leave_no_rows,
+    relays_that_find_jobs_in_every_state_wait_for_each_other_in_line,
 }
 
 const AT_ONCE: usize = 12;
@@ -208,5 +210,47 @@ async fn jobs_that_end_while_relays_note_them_leave_no_rows(engine: Engine) {
         there.unwrap().unwrap();
         let counts = ledgers[0].outbox_counts().await.unwrap();
         assert_eq!((counts.waiting, counts.handed_over, counts.dead), (0, 0, 0));
+    }
+}
+
+/// What each of them changes is spread over several statements.
+async fn relays_that_find_jobs_in_every_state_wait_for_each_other_in_line(engine: Engine) {
+    const JOBS: u32 = 300;
+    let place = Place::new(engine);
+    let ledgers = processes(&place).await;
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open(place.path("queue.db"), place.clock.clone()).unwrap());
+    for round in 0..6 {
+        let ids: Vec<String> = (0..JOBS).map(|n| format!("r{round}-{n:03}")).collect();
+        ledgers[0].accept(ids.iter().map(|id| job(id)).collect()).await.unwrap();
+        let relay = |n: usize| Relay::new(ledgers[n % 2].clone(), store.clone(), RelaySettings::default());
+        relay(0).hand_over_all().await.unwrap();
+        let ask = Ask {
+            queue: job("any").queue,
+            worker: "w".into(),
+            jobs_max: JOBS / 2,
+            lease: Duration::from_secs(600),
+            wait: Duration::ZERO,
+        };
+        let queue = ask.queue.clone();
+        let held = store.reserve(ask).await.unwrap().deliveries;
+        let fault =
+            JobFault { attempt: 1, at: NOON, cause: FaultCause::Error, message: "it does not work".into() };
+        let ends = held.into_iter().enumerate().map(|(n, job)| Settlement {
+            id: job.id,
+            token: job.token,
+            end: match n % 2 {
+                0 => End::Completed { result: None, follow_ups: Vec::new() },
+                _ => End::Dead { fault: fault.clone() },
+            },
+            outage: false,
+            notes: None,
+        });
+        store.settle(&queue, ends.collect()).await.unwrap();
+        let relays: Vec<_> = (0..6).map(|n| (n, relay(n))).collect();
+        let rounds = relays.iter().map(|(n, relay)| async move { (n, relay.hand_over_all().await) });
+        for (n, done) in join_all(rounds).await {
+            done.unwrap_or_else(|error| panic!("relay {n} in round {round}: {error}"));
+        }
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! An ask runs as a task of its own: when whoever asked goes away meanwhile, it gives back what it got.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::record::{self, Record, Slim, Tries, escaped, id_of};
 use super::reply::Reply;
@@ -22,22 +25,61 @@ use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError, TU
 /// Asks in turn that found nothing but jobs past their deadline; each buries as many as it asked for.
 const EXPIRED_ROUNDS_MAX: u32 = 200;
 
-pub(super) async fn reserve(
-    shared: &Arc<Shared>,
-    waiters: &Arc<Waiters>,
-    ends: &Arc<Ends>,
-    ask: Ask,
-) -> Result<Reserved, StoreError> {
-    let (reply, answer) = oneshot::channel();
-    let asking = Asking {
-        shared: shared.clone(),
-        waiters: waiters.clone(),
-        ends: ends.clone(),
-        queue: escaped(&ask.queue).into_owned(),
-        ask,
-    };
-    tokio::spawn(asking.run(reply));
-    answer.await.map_err(|_| StoreError::Unavailable("the ask was dropped".into()))?
+/// Takes asks, and knows those whose askers have gone and that are not over.
+pub(super) struct Asks {
+    shared: Arc<Shared>,
+    waiters: Arc<Waiters>,
+    ends: Arc<Ends>,
+    /// A token for each ask that was dropped, until what it got has gone back.
+    dropped: TaskTracker,
+}
+
+impl Asks {
+    pub fn new(shared: Arc<Shared>, waiters: Arc<Waiters>, ends: Arc<Ends>) -> Self {
+        let dropped = TaskTracker::new();
+        // Only a closed one can be waited for; it takes tokens all the same.
+        dropped.close();
+        Self { shared, waiters, ends, dropped }
+    }
+
+    pub async fn reserve(&self, ask: Ask) -> Result<Reserved, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let asking = Arc::new(Asking {
+            shared: self.shared.clone(),
+            waiters: self.waiters.clone(),
+            ends: self.ends.clone(),
+            queue: escaped(&ask.queue).into_owned(),
+            ask,
+            dropped: OnceLock::new(),
+        });
+        tokio::spawn(asking.clone().run(reply));
+        let mut asker = Asker { answer, asking, dropped: &self.dropped };
+        (&mut asker.answer).await.map_err(|_| StoreError::Unavailable("the ask was dropped".into()))?
+    }
+
+    pub async fn await_returns(&self) {
+        self.dropped.wait().await;
+    }
+}
+
+/// Whoever waits for the answer to an ask.
+struct Asker<'a> {
+    answer: oneshot::Receiver<Result<Reserved, StoreError>>,
+    asking: Arc<Asking>,
+    dropped: &'a TaskTracker,
+}
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        // The ask holds the token to its end; one that is over lets it go at once.
+        let _ = self.asking.dropped.set(self.dropped.token());
+        self.answer.close();
+        // The answer had come, and nobody had looked at it yet.
+        if let (Ok(Ok(untaken)), Ok(here)) = (self.answer.try_recv(), Handle::try_current()) {
+            let asking = self.asking.clone();
+            here.spawn(async move { asking.give_back(untaken.deliveries).await });
+        }
+    }
 }
 
 struct Asking {
@@ -47,6 +89,8 @@ struct Asking {
     /// As it is stored.
     queue: String,
     ask: Ask,
+    /// Filled when the asker goes.
+    dropped: OnceLock<TaskTrackerToken>,
 }
 
 /// What one call found.
@@ -60,7 +104,7 @@ enum Found {
 }
 
 impl Asking {
-    async fn run(self, mut reply: oneshot::Sender<Result<Reserved, StoreError>>) {
+    async fn run(self: Arc<Self>, mut reply: oneshot::Sender<Result<Reserved, StoreError>>) {
         let Some(answer) = self.wait_for_jobs(&mut reply).await.transpose() else { return };
         if let Err(Ok(untaken)) = reply.send(answer) {
             self.give_back(untaken.deliveries).await;
