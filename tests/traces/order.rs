@@ -50,7 +50,7 @@ fn an_order_is_one_trace_from_its_request_to_the_supplier_and_tells_nothing_pers
     let place = Place::new();
     let since = windlass_engine::Clock::system().wall().to_rfc3339();
     let fast = [("WINDLASS_SPEED", "600"), ("WINDLASS_SPEED_SINCE", since.as_str())];
-    // One that calls nobody back: a callback would begin a trace of its own, and the order go on in it.
+    // One that calls nobody back, so that it is the order's own question that finds the payment.
     let mut command = place.command(&["sandbox", "--port", &ports().to_string(), "--json"]);
     command.envs(fast);
     let (sandbox, told) = place.serve(command);
@@ -145,6 +145,39 @@ fn an_order_is_one_trace_from_its_request_to_the_supplier_and_tells_nothing_pers
         (&line["span"]["trace_id"], &line["span"]["span_id"]),
         (&json!(TRACE), &json!(place_order.id))
     );
+}
+
+#[test]
+fn an_order_that_callbacks_and_sweeps_move_goes_on_in_its_own_trace() {
+    let receiver = Receiver::start(Manner::Answers("200 OK"));
+    let place = Place::new();
+    let mut command = place.command(&["up", "--json", "--listen", "127.0.0.1:0"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()).env("WINDLASS_SPEED", "3600");
+    command.env("WINDLASS_SPEED_SINCE", windlass_engine::Clock::system().wall().to_rfc3339());
+    let up = place.up_as(command);
+    let told = std::fs::read_to_string(place.data().join("sandbox.json")).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let pays = json!({ "out_trade_no": "SO-TRACED-2", "total_fen": 129_999, "openid": "oTRACED0001", "pays_after_s": 5 });
+    request("POST", told["control"].as_str().unwrap(), "/control/payments", &[], &pays.to_string());
+    let sent = format!("traceparent: {CALLER}");
+    let (status, told) = request("POST", &up.door, "/v1/jobs", &[&sent], &order("SO-TRACED-2").to_string());
+    assert_eq!(status, 202, "{told}");
+    // A schedule finds that the parcels are on their way, and hands it in.
+    until("the shipping is uploaded", || {
+        let ran = |span: &Span| span.trace == TRACE && span.name == "run upload_shipping";
+        spans::of(&receiver).iter().any(ran).then_some(())
+    });
+    up.running.terminate();
+    up.running.end().well();
+    let all = spans::of(&receiver);
+    for callback in ["POST /callbacks/wechat-pay/payment", "POST /callbacks/ylh"] {
+        let callback = named(&all, callback);
+        assert!(callback.trace != TRACE && callback.parent.is_none(), "{callback:?}");
+    }
+    assert_ne!(named(&all, "schedule track_parcels").trace, TRACE);
+    for step in ["run check_supply", "run place_supplier_order", "run upload_shipping"] {
+        assert_eq!(named(&all, step).trace, TRACE, "{step}");
+    }
 }
 
 #[test]
