@@ -231,23 +231,31 @@ async fn dispatch(everywhere: Everywhere, command: Command) -> Result<ExitCode, 
     // A command that answers people says nothing beside it, unless asked to.
     let asked = std::env::var_os("WINDLASS_LOG").or_else(|| std::env::var_os("RUST_LOG")).is_some();
     let filter = if quiet && !asked { "off" } else { &config.log_filter };
+    let reports = match command.reports_as() {
+        Some(program) => telemetry::Reports::start(&config, &program)?,
+        None => telemetry::Reports::default(),
+    };
     // Held to the end: the last lines are written when it is let go of.
     let _logs = match command.log_name() {
-        Some(role) => telemetry::start_logs(&config, role)?,
-        None => telemetry::start_logs_of_command(&config, filter)?,
+        Some(role) => telemetry::start_logs(&config, role, reports.errors())?,
+        None => telemetry::start_logs_of_command(&config, filter, reports.errors())?,
     };
     match command {
         Command::Demo(demo) => {
             let show = if everywhere.json { show_json } else { show_text };
             let summary = match &everywhere.server {
-                Some(server) => demo.run_there(config, server, show).await?,
-                None => demo.run(config, everywhere.listen, show).await?,
+                Some(server) => demo.run_there(config, server, show).await,
+                None => demo.run(config, everywhere.listen, show).await,
             };
+            reports.close(summary.as_ref().err()).await;
+            let summary = summary?;
             Ok(if summary.faults().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Up(_) | Command::Api(_) | Command::Worker(_) | Command::Scheduler(_) => {
             let role = command.role().unwrap_or(Role::Up);
-            role.run(config, everywhere.json).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
+            let ended = role.run(config, everywhere.json).await;
+            reports.close(ended.as_ref().err()).await;
+            ended.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Sandbox(alone) => {
             alone.run(&config, &everywhere).await.map(|()| ExitCode::SUCCESS).map_err(Failure::from)
@@ -298,6 +306,17 @@ impl Command {
         match self {
             Self::Sandbox(_) => Some("sandbox"),
             _ => self.role().map(Role::name),
+        }
+    }
+
+    /// What the process is called in traces and errors. None: it does one thing and ends, and tells nobody but whoever
+    /// started it.
+    fn reports_as(&self) -> Option<String> {
+        match (self.role(), self) {
+            (Some(Role::Up), _) => Some("windlass".to_owned()),
+            (Some(role), _) => Some(format!("windlass-{}", role.name())),
+            (None, Self::Demo(_)) => Some("windlass".to_owned()),
+            (None, _) => None,
         }
     }
 

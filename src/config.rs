@@ -15,6 +15,7 @@ mod environment;
 mod logs;
 mod outside;
 mod problem;
+mod reporting;
 mod shop_time;
 mod stores;
 mod variables;
@@ -25,6 +26,7 @@ pub use access::{AccessKeys, SECRET_KEY_CHARS_MIN};
 pub use logs::LogFiles;
 pub use outside::{MailAccount, Outside, YlhAccount};
 pub use problem::{ConfigProblem, ConfigProblems, WrongSetUp};
+pub use reporting::{Collector, ErrorDesk};
 pub use shop_time::ShopSpeed;
 pub use stores::{StoreUrl, shared};
 pub use variables::{Section, VARIABLES, Variable, env_example};
@@ -80,6 +82,10 @@ pub struct Config {
     pub log_files: Option<LogFiles>,
     /// `WINDLASS_SLOW_QUERY_MS`: a statement of the ledger that takes so long is logged; None: none is.
     pub slow_query: Option<Duration>,
+    /// Who is told of traces; None: nobody.
+    pub collector: Option<Collector>,
+    /// Who is told of errors; None: nobody.
+    pub error_desk: Option<ErrorDesk>,
     /// The systems outside, each with its credentials or left to the sandbox.
     pub outside: Outside,
     /// What works and is worth a word at the start.
@@ -107,6 +113,14 @@ pub enum LogFormat {
 }
 
 impl Env {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Test => "test",
+            Self::Production => "production",
+        }
+    }
+
     /// Whether others depend on it: what is missing, left at its example or weak in stores and keys is refused.
     pub const fn is_strict(self) -> bool {
         matches!(self, Self::Test | Self::Production)
@@ -187,6 +201,8 @@ impl Config {
         let log_filter = log_filter(env);
         let log_files = LogFiles::read(env);
         let slow_query = logs::slow_query(env);
+        let collector = Collector::read(env);
+        let error_desk = ErrorDesk::read(env, mode);
         let outside = Outside::read(env, mode);
         Some(Self {
             env: mode,
@@ -210,6 +226,8 @@ impl Config {
             log_filter,
             log_files,
             slow_query,
+            collector,
+            error_desk,
             outside,
             warnings: Vec::new(),
         })

@@ -55,6 +55,7 @@ pub mod refunds;
 pub mod request;
 pub mod schedules;
 mod serving;
+mod traced;
 pub mod webhooks;
 mod wire;
 

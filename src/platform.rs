@@ -311,8 +311,8 @@ pub fn shop(
     ledger: &Ledger,
     clock: &Clock,
 ) -> anyhow::Result<Shop> {
-    let http =
-        Http::new(&HttpSettings::default(), clock.clone()).context("the HTTP client cannot be made")?;
+    let http = HttpSettings { traceparent_to: settings.traceparent_to.clone(), ..HttpSettings::default() };
+    let http = Http::new(&http, clock.clone()).context("the HTTP client cannot be made")?;
     let holder = format!("{}-{}", host_name(), std::process::id());
     let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), holder);
     if let Some(templates) = accounts.templates {
@@ -371,7 +371,7 @@ pub fn shop_settings(file: Option<&Path>) -> anyhow::Result<Settings> {
     toml::from_str(&text).with_context(|| format!("{} does not say what the shop decides", path.display()))
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned())
 }

@@ -401,6 +401,7 @@ fn every_variable_is_documented_on_a_field() {
         include_str!("../src/config/access.rs"),
         include_str!("../src/config/logs.rs"),
         include_str!("../src/config/outside.rs"),
+        include_str!("../src/config/reporting.rs"),
         include_str!("../src/config/shop_time.rs"),
         include_str!("../src/config/work.rs"),
     );

@@ -5,6 +5,7 @@
 
 mod first_look;
 mod panics;
+mod traced;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::job::{JobError, JobKind, JobTable, Outcome, Verdict};
 use crate::measure::{self, QueueMeasures};
 use crate::retry::{Next, next};
 use crate::store::{Delivery, End, FaultCause, JobFault, Settlement};
+use crate::trace::{Span, enqueueing};
 
 /// How long a job that was asked to stop may take to do so before it is dropped.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -70,14 +72,22 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let began = self.clock.wall();
         let waited = self.clock.now().since(delivery.due_at);
         self.measures.started(waited);
+        let mut span = Span::default();
         let (end, outage, kind, context) = match self.readable(&delivery) {
             Ok((kind, mut envelope)) => {
+                span = traced::begin(&self.queue, kind.name, &delivery, &envelope, &self.clock);
                 let payload = std::mem::replace(&mut envelope.payload, RawValue::NULL.to_owned());
                 let timeout = envelope.timeout_ms.map_or(kind.timeout, Duration::from_millis);
                 let context = self.context_of(&delivery, kind, envelope, &grip);
-                let ending = self.body(kind, payload, timeout, &context, &grip).await;
+                let ending = self.body(kind, payload, timeout, &context, &grip, &span).await;
                 let cancelling = context.is_cancelled();
-                let Some((end, outage)) = self.end_of(&delivery, kind, &context, ending, cancelling) else {
+                let ended = {
+                    // What it hands on is a part of it.
+                    let _in_trace = span.enter();
+                    self.end_of(&delivery, kind, &context, ending, cancelling)
+                };
+                let Some((end, outage)) = ended else {
+                    traced::lease_lost(&span);
                     return self.lease_lost(delivery);
                 };
                 (end, outage, Some(kind), Some(context))
@@ -87,7 +97,12 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let ran = self.clock.wall().since(began);
         let kind_name = kind.map(|kind| kind.name);
         self.measures.ended(kind_name, &end, ran);
-        report(&self.queue, &delivery, kind_name, &end, waited, ran);
+        traced::ended(&span, &end);
+        {
+            let _in_trace = span.enter();
+            report(&self.queue, &delivery, kind_name, &end, waited, ran);
+        }
+        drop(span);
         let notes = context.as_ref().and_then(JobContext::take_changed_notes).map(Into::into);
         let in_outbox = context.as_ref().is_some_and(JobContext::in_outbox);
         if let (End::Completed { .. }, Some(fired_by)) =
@@ -152,9 +167,10 @@ impl<C: Send + Sync + 'static> Runner<C> {
         timeout: Duration,
         context: &JobContext,
         grip: &Grip,
+        span: &Span,
     ) -> Ending {
         // The call itself may panic too, not only the future that it gives.
-        let job = async { (kind.run)(payload, self.context.clone(), context.clone()).await };
+        let job = async { span.within((kind.run)(payload, self.context.clone(), context.clone())).await };
         let job = AssertUnwindSafe(job).catch_unwind();
         let stubborn = async {
             context.cancelled().await;
@@ -232,6 +248,7 @@ impl<C: Send + Sync + 'static> Runner<C> {
         let mut follow_ups = outcome.follow_ups;
         for job in &mut follow_ups {
             job.envelope.parent.get_or_insert_with(|| delivery.id.clone());
+            drop(enqueueing([&mut *job]));
         }
         End::Completed { result: outcome.result, follow_ups }
     }

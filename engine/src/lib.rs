@@ -16,6 +16,7 @@ pub mod pulse;
 pub mod retry;
 pub mod schedule;
 pub mod store;
+pub mod trace;
 pub mod worker;
 
 pub use clock::{Clock, Timestamp};

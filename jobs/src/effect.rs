@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use windlass_engine::Timestamp;
+use windlass_engine::trace::{Span, SpanKind};
 
 use crate::ledger::{Ledger, LedgerError, Telling};
 use crate::outside::{Fault, OutsideError};
@@ -188,7 +189,8 @@ where
     Tell: FnOnce() -> Told,
     Told: Future<Output = Result<T, OutsideError>>,
 {
-    let ended = attempt(ledger, effect, ask, tell).await;
+    let span = Span::child(SpanKind::Internal, || format!("effect {}", effect.kind.name()));
+    let ended = span.within(attempt(ledger, effect, ask, tell)).await;
     let outcome = match &ended {
         Ok(Ended::Done(_)) => "done",
         Ok(Ended::Refused { .. }) => "refused",
@@ -197,6 +199,12 @@ where
     };
     metrics::counter!("windlass_effects_total", "effect" => effect.kind.name(), "outcome" => outcome)
         .increment(1);
+    span.note(|record| {
+        record.set("windlass.effect.kind", effect.kind.name()).set("windlass.effect.outcome", outcome);
+        if ended.is_err() {
+            record.fail(outcome);
+        }
+    });
     ended
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Notify, mpsc};
 use windlass_engine::Clock;
+use windlass_engine::trace::{Span, SpanKind};
 
 use crate::outbox::accept::{self, Write};
 
@@ -135,7 +136,7 @@ impl Ledger {
 
     /// What keeps the ledger, with its version and what its settings promise of a commit.
     pub async fn keeper(&self) -> Result<String, LedgerError> {
-        let asks = if self.reads().connect_options().database_url.scheme() == "sqlite" {
+        let asks = if self.engine() == "sqlite" {
             "SELECT 'SQLite ' || sqlite_version() || ', synchronous=FULL: a commit is on disk' AS words"
         } else {
             "SELECT 'PostgreSQL ' || current_setting('server_version') \
@@ -146,6 +147,12 @@ impl Ledger {
         Ok(words)
     }
 
+    /// What keeps it, by the names that OpenTelemetry has for databases.
+    pub(crate) fn engine(&self) -> &'static str {
+        let options = self.reads().connect_options();
+        if options.database_url.scheme() == "sqlite" { "sqlite" } else { "postgresql" }
+    }
+
     /// A UUID that this ledger has had since it was first opened and no other one has.
     pub fn identity(&self) -> &str {
         &self.0.identity
@@ -154,8 +161,10 @@ impl Ledger {
     /// Begins a transaction that may write. Few live at a time (on SQLite one): keep it short, never across a call
     /// to the outside, and begin no second one while it lives. Dropping it undoes it.
     pub async fn begin(&self) -> Result<Tx, LedgerError> {
+        // From here: waiting for the ledger's lock is a part of it.
+        let span = Span::child(SpanKind::Client, || "ledger transaction");
         let inner = self.0.writer.begin().await?;
-        Ok(Tx::new(inner, self.clone()))
+        Ok(Tx::new(inner, self.clone(), span))
     }
 
     /// Connections that can only read; each statement sees what was committed before it.

@@ -8,15 +8,16 @@ mod http;
 pub mod lenient;
 mod redact;
 mod secret;
+mod traced;
 
 use std::time::Duration;
 
-pub(crate) use http::record;
 pub use http::{Answer, BODY_BYTES_MAX, Call, Http, HttpSettings, Manner, install_crypto};
 pub use redact::{DETAIL_BYTES_MAX, redact, strike};
 pub use secret::{Secret, same_bytes};
+pub(crate) use traced::{answered, leaves, measured};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum System {
     Haier,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::housekeeping::KeepDays;
 use crate::notifications::webhooks::PostSettings;
 use crate::notifications::{SubscribeTemplate, Template};
+use crate::outside::System;
 
 /// A webhook is given up sooner than any call to the outside ([`crate::ledger::TELL_TIME_MAX`]).
 const WEBHOOK_TIMEOUT_S_MAX: u64 = 25;
@@ -176,6 +177,9 @@ pub struct Settings {
     pub backup_age_max_s: u64,
     /// A backup of less than this share of the usual size, in percent, is none.
     pub backup_percent_min: i64,
+    /// The systems outside that are told in which of our traces a call stands (`traceparent`), such as `["webhook"]`.
+    /// None: a trace ends at our own wall.
+    pub traceparent_to: Vec<System>,
 }
 
 impl Default for Settings {
@@ -264,6 +268,7 @@ impl Default for Settings {
             backup_kinds: None,
             backup_age_max_s: 26 * HOUR,
             backup_percent_min: 50,
+            traceparent_to: Vec::new(),
         }
     }
 }
@@ -291,6 +296,7 @@ impl Settings {
             timeout: Duration::from_secs(self.webhook_timeout_s.clamp(1, WEBHOOK_TIMEOUT_S_MAX)),
             at_once: self.webhook_at_once.max(1),
             private_addresses: self.webhook_private_addresses,
+            traceparent: self.traceparent_to.contains(&System::Webhook),
         }
     }
 

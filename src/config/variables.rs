@@ -22,6 +22,7 @@ pub enum Section {
     Process,
     Stores,
     Access,
+    Reporting,
     Haier,
     Ylh,
     WechatPay,
@@ -41,6 +42,7 @@ impl Section {
             Self::Process => "The process",
             Self::Stores => "Where the queue and the ledger are kept",
             Self::Access => "Who may use the front door",
+            Self::Reporting => "Traces (OpenTelemetry) and errors (Sentry): docs/guides/traces.md",
             Self::Haier => "Haier: products, prices, stock, logistics",
             Self::Ylh => "YLH (yilihuo): supplier orders and their callbacks",
             Self::WechatPay => "WeChat Pay (needs WECHAT_APPID too)",
@@ -62,7 +64,7 @@ const fn also(variable: Variable, aliases: &'static [&'static str]) -> Variable 
     Variable { aliases, ..variable }
 }
 
-use Section::{Access, Haier, Mail, MiniProgram, Process, Stores, WechatPay, Ylh};
+use Section::{Access, Haier, Mail, MiniProgram, Process, Reporting, Stores, WechatPay, Ylh};
 
 /// Every variable, in the order of `.env.example`.
 pub const VARIABLES: &[Variable] = &[
@@ -220,6 +222,60 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "Calls that each key may make in a second, at each front door; without it there is no limit",
     ),
+    plain(
+        Reporting,
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "The collector of traces, such as http://127.0.0.1:4318: OTLP over HTTP as JSON, at /v1/traces behind it; without it \
+         nothing is traced",
+    ),
+    plain(Reporting, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "", "The same for traces alone, used as it is"),
+    plain(
+        Reporting,
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/json",
+        "What is spoken to the collector: http/json",
+    ),
+    secret(
+        Reporting,
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "Headers for the collector, such as authorization=Bearer%20TOKEN, with commas between",
+    ),
+    plain(
+        Reporting,
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10000",
+        "Milliseconds that the collector has for an answer, 100 to 60000",
+    ),
+    plain(
+        Reporting,
+        "OTEL_SERVICE_NAME",
+        "windlass, or windlass-api, windlass-worker, windlass-scheduler",
+        "What a process is called in traces",
+    ),
+    plain(
+        Reporting,
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "",
+        "What else is said of it there, such as cloud.region=cn-east-3, with commas between",
+    ),
+    plain(
+        Reporting,
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        "Which traces are kept: always_on, always_off or traceidratio, or one of them behind parentbased_",
+    ),
+    plain(Reporting, "OTEL_TRACES_SAMPLER_ARG", "1", "The share of traces that traceidratio keeps, 0 to 1"),
+    plain(Reporting, "OTEL_SDK_DISABLED", "false", "true: nothing is traced"),
+    secret(
+        Reporting,
+        "SENTRY_DSN",
+        "",
+        "Where errors are gathered, such as https://KEY@sentry.example/42: Sentry, GlitchTip; without it nowhere",
+    ),
+    plain(Reporting, "SENTRY_ENVIRONMENT", "what WINDLASS_ENV says", "What errors are filed under there"),
+    plain(Reporting, "SENTRY_RELEASE", "windlass@VERSION", "The version that is told there"),
     plain(Haier, "HAIER_CLIENT_ID", "", "The account at the open platform"),
     secret(Haier, "HAIER_CLIENT_SECRET", "", "Its secret"),
     plain(Haier, "HAIER_CUSTOMER_CODE", "", "Sold-to code"),

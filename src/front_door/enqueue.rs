@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use metrics::counter;
 use serde_json::json;
 use windlass_engine::store::{ENVELOPE_BYTES_MAX, Enqueued};
+use windlass_engine::trace::enqueueing;
 use windlass_engine::{AcceptedBy, JobId, NewJob, State};
 use windlass_jobs::outbox::Put;
 
@@ -74,7 +75,12 @@ pub async fn enqueue_text(
 }
 
 /// Stores the planned jobs, each by whoever promises to keep its kind. Answers in order.
-pub async fn accept(door: &FrontDoor, planned: Vec<Planned>) -> Vec<Result<Accepted, Problem>> {
+pub async fn accept(door: &FrontDoor, mut planned: Vec<Planned>) -> Vec<Result<Accepted, Problem>> {
+    let span = enqueueing(planned.iter_mut().map(|planned| &mut planned.job));
+    span.within(store(door, planned)).await
+}
+
+async fn store(door: &FrontDoor, planned: Vec<Planned>) -> Vec<Result<Accepted, Problem>> {
     let mut answers: Vec<Option<Result<Accepted, Problem>>> = Vec::new();
     answers.resize_with(planned.len(), || None);
     let (mut to_carrier, mut to_ledger) = (Vec::new(), Vec::new());

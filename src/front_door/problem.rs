@@ -210,10 +210,12 @@ impl Problem {
     pub fn answer(&self, request_id: &str) -> Response {
         if let Some(inside) = &self.0.inside {
             let slug = self.0.kind.slug();
-            if self.0.kind.status() == StatusCode::INTERNAL_SERVER_ERROR {
-                tracing::error!(request_id, problem = slug, "request failed: {inside:#}");
+            let status = self.0.kind.status();
+            let (code, inside) = (status.as_u16(), format!("{inside:#}"));
+            if status == StatusCode::INTERNAL_SERVER_ERROR {
+                tracing::error!(request_id, problem = slug, status = code, inside, "request failed");
             } else {
-                tracing::warn!(request_id, problem = slug, "request refused: {inside:#}");
+                tracing::warn!(request_id, problem = slug, status = code, inside, "request refused");
             }
         }
         let mut response = Response::new(Body::from(self.told(request_id).to_string()));

@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use windlass_engine::JobId;
 
-use super::Door;
 use super::caller::Caller;
 use super::problem::{Kind, Problem, Unwritten};
+use super::{Door, traced};
 use crate::telemetry::{ACCESS_TARGET, said_by_panic};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,7 +28,10 @@ pub async fn pass(State(door): State<Door>, request: Request, next: Next) -> Res
     let route = request.extensions().get::<MatchedPath>().cloned();
     let method = method_name(request.method());
 
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let span = traced::begin(request.headers(), method, route.as_ref().map(MatchedPath::as_str), &id);
+    let answer = span.within(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let _in_trace = span.enter();
+    let mut response = match answer {
         Ok(response) => response,
         Err(panic) => Problem::internal(anyhow::anyhow!("panic: {}", said_by_panic(&*panic))).into_response(),
     };
@@ -42,6 +45,8 @@ pub async fn pass(State(door): State<Door>, request: Request, next: Next) -> Res
         }
     }
     dress(response.headers_mut(), &id);
+    let status = response.status().as_u16();
+    traced::answered(&span, status, response.headers_mut());
     if door.closing.is_cancelled() {
         // Whoever keeps the connection would meet its end in the middle of the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

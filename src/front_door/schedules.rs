@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use windlass_engine::schedule::{self, Entry, Schedules, paused_since, written};
 use windlass_engine::store::Enqueued;
+use windlass_engine::trace::enqueueing;
 use windlass_engine::{AcceptedBy, JobId, NewJob, State, Timestamp};
 use windlass_jobs::ledger::last_act;
 use windlass_jobs::outbox::Put;
@@ -227,7 +228,9 @@ enum Accepted {
 }
 
 /// Hands in jobs of one schedule: to the ledger or to the carrier, as their kind says.
-async fn accept(door: &FrontDoor, jobs: Vec<NewJob>) -> Result<Vec<Accepted>, Problem> {
+async fn accept(door: &FrontDoor, mut jobs: Vec<NewJob>) -> Result<Vec<Accepted>, Problem> {
+    // Until the end of this.
+    let _traced = enqueueing(&mut jobs);
     let Some(first) = jobs.first() else { return Ok(Vec::new()) };
     let kind = door.kinds.get(&first.envelope.kind);
     if kind.is_some_and(|kind| kind.accepted_by == AcceptedBy::Ledger) {

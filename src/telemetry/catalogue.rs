@@ -151,6 +151,15 @@ pub const METRICS: &[Metric] = &[
     // The front door.
     counter("windlass_http_requests_total", "Requests answered, by route and status"),
     histogram("windlass_http_request_seconds", "From request to answer"),
+    // What is told to others.
+    counter(
+        "windlass_trace_spans_total",
+        "Spans, by what became of them: sent, no_room, not_taken by the collector",
+    ),
+    counter(
+        "windlass_error_reports_total",
+        "Errors for Sentry, by what became of them: sent, held_back, no_room, not_taken",
+    ),
     // The process.
     gauge("windlass_build_info", "1, with the version of this build"),
     gauge("process_start_time_seconds", "When the process began, since 1970-01-01 UTC"),

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use std::sync::{Arc, OnceLock};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -16,6 +17,7 @@ use windlass_jobs::outside::strike;
 
 use super::files::{AuditFile, Claim, Files, filter};
 use super::panics::log_panics;
+use super::sentry::{Errors, may_be_error};
 use crate::config::{Config, LogFormat};
 
 /// Where this process writes decisions about money. One, as there is one log.
@@ -33,11 +35,12 @@ impl Drop for Logs {
 }
 
 /// Starts the log of a process that goes on until it is told to stop: as the configuration says, with files where it
-/// names a folder. SIGHUP opens these anew. `role` is in their names.
+/// names a folder. SIGHUP opens these anew. `role` is in their names; `errors` takes what is an error, whatever the filter
+/// leaves out.
 ///
 /// # Errors
 /// When the filter cannot be read, the files cannot be written, or a log runs already.
-pub fn start_logs(config: &Config, role: &'static str) -> anyhow::Result<Logs> {
+pub fn start_logs(config: &Config, role: &'static str, errors: Option<Errors>) -> anyhow::Result<Logs> {
     let clock = Clock::system();
     let files = match &config.log_files {
         None => None,
@@ -47,7 +50,7 @@ pub fn start_logs(config: &Config, role: &'static str) -> anyhow::Result<Logs> {
             Some(Files::start(settings, &claim, &clock)?)
         }
     };
-    install(config.log_format, &config.log_filter, files.clone())?;
+    install(config.log_format, &config.log_filter, files.clone(), errors)?;
     log_panics();
     if let Some(files) = files.clone() {
         let mut hangup = signal(SignalKind::hangup())?;
@@ -65,11 +68,11 @@ pub fn start_logs(config: &Config, role: &'static str) -> anyhow::Result<Logs> {
 ///
 /// # Errors
 /// When the filter cannot be read, or a log runs already.
-pub fn start_logs_of_command(config: &Config, filter: &str) -> anyhow::Result<Logs> {
+pub fn start_logs_of_command(config: &Config, filter: &str, errors: Option<Errors>) -> anyhow::Result<Logs> {
     if let Some(settings) = &config.log_files {
         keep_trail(AuditFile::later(settings, "tool", &Clock::system()));
     }
-    install(config.log_format, filter, None)?;
+    install(config.log_format, filter, None, errors)?;
     Ok(Logs(None))
 }
 
@@ -83,7 +86,12 @@ fn keep_trail(audit: AuditFile) {
     let _ = MONEY_TRAIL.set(Arc::new(audit));
 }
 
-fn install(format: LogFormat, of_log: &str, files: Option<Files>) -> anyhow::Result<()> {
+fn install(
+    format: LogFormat,
+    of_log: &str,
+    files: Option<Files>,
+    errors: Option<Errors>,
+) -> anyhow::Result<()> {
     let on_terminal = io::stderr().is_terminal();
     let pretty = match format {
         LogFormat::Auto => on_terminal,
@@ -106,6 +114,7 @@ fn install(format: LogFormat, of_log: &str, files: Option<Files>) -> anyhow::Res
     tracing_subscriber::registry()
         .with(stderr.with_filter(EnvFilter::try_new(of_log)?))
         .with(to_files)
+        .with(errors.map(|errors| errors.with_filter(filter_fn(may_be_error))))
         .try_init()
         .map_err(|_| super::TelemetryError::Running("log"))?;
     Ok(())

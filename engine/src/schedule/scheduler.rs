@@ -20,6 +20,7 @@ use crate::envelope::NewJob;
 use crate::pulse::Pulse;
 use crate::retry::Backoff;
 use crate::store::{Enqueued, Store, StoreError};
+use crate::trace::{Span, SpanKind, enqueueing};
 
 /// Wall time for which an instant is handed over in time; later it is left to the catch-up policy.
 const GRACE: Duration = Duration::from_secs(30);
@@ -224,7 +225,14 @@ impl Turn {
         clock: &Clock,
     ) -> Result<&'static str, StoreError> {
         let schedule = self.entry.name.as_str();
-        match accept.accept(self.job(instant, clock)).await {
+        // What nobody asked for begins a trace of its own.
+        let span = Span::begin(SpanKind::Internal, None, || format!("schedule {schedule}"));
+        let mut job = self.job(instant, clock);
+        let enqueueing = {
+            let _in_trace = span.enter();
+            enqueueing([&mut job])
+        };
+        match enqueueing.within(accept.accept(job)).await {
             Ok(Enqueued::New) => {
                 debug!(schedule, %instant, "handed over");
                 Ok("fired")

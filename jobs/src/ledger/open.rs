@@ -17,7 +17,7 @@ mod sqlite;
 
 /// The schema, step by step: a test holds the list against the folder. What was added between two steps that a
 /// ledger already has is run all the same.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "platform", include_str!("../../../migrations/0001_platform.sql")),
     (2, "identity", include_str!("../../../migrations/0002_identity.sql")),
     (3, "api_keys", include_str!("../../../migrations/0003_api_keys.sql")),
@@ -30,6 +30,7 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (15, "notifications", include_str!("../../../migrations/0015_notifications.sql")),
     (16, "housekeeping", include_str!("../../../migrations/0016_housekeeping.sql")),
     (17, "reconciliations", include_str!("../../../migrations/0017_reconciliations.sql")),
+    (18, "order_traces", include_str!("../../../migrations/0018_order_traces.sql")),
 ];
 
 /// How the name of a step begins that builds before it cannot live with. Every other step only adds (tables, columns that

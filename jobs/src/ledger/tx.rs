@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use sqlx::{Any, AnyConnection, Transaction};
+use windlass_engine::trace::{self, Span, enqueueing};
 use windlass_engine::{JobId, NewJob};
 
 use super::Ledger;
@@ -25,11 +26,15 @@ pub struct Tx {
     raised: Vec<FindingType>,
     /// Written before it is so.
     money: Vec<MoneyLine>,
+    span: Span,
 }
 
 impl Tx {
-    pub(super) fn new(inner: Transaction<'static, Any>, ledger: Ledger) -> Self {
-        Self { inner, ledger, job: None, has_put: false, raised: Vec::new(), money: Vec::new() }
+    pub(super) fn new(inner: Transaction<'static, Any>, ledger: Ledger, span: Span) -> Self {
+        span.note(|record| {
+            record.set("db.system.name", ledger.engine()).set("windlass.ledger.outcome", "undone");
+        });
+        Self { inner, ledger, job: None, has_put: false, raised: Vec::new(), money: Vec::new(), span }
     }
 
     /// The connection, for the statements of the business.
@@ -52,6 +57,11 @@ impl Tx {
     /// # Errors
     /// [`LedgerError::Invalid`] when the job is over a bound.
     pub async fn enqueue(&mut self, job: &NewJob) -> Result<Put, LedgerError> {
+        let mut traced = None;
+        if trace::current().is_some() {
+            drop(enqueueing([traced.insert(job.clone())]));
+        }
+        let job = traced.as_ref().unwrap_or(job);
         let clock = self.ledger.clock();
         let puts = put(&mut self.inner, clock, self.ledger.positions(), std::slice::from_ref(job)).await?;
         self.has_put = true;
@@ -132,6 +142,9 @@ impl Tx {
             (_, None) => {}
         }
         committed?;
+        self.span.note(|record| {
+            record.set("windlass.ledger.outcome", "committed");
+        });
         for kind in self.raised {
             metrics::counter!("windlass_findings_raised_total", "type" => kind.as_str()).increment(1);
         }

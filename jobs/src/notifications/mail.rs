@@ -14,7 +14,7 @@ use lettre::Message;
 use lettre::transport::smtp::commands::{Data, Mail as MailFrom, Rcpt};
 use windlass_engine::{Clock, Timestamp};
 
-use crate::outside::{Call, OutsideError, Secret, System, install_crypto, record};
+use crate::outside::{Call, OutsideError, Secret, System, install_crypto, measured};
 use connection::{Connection, Step};
 
 pub use message::Mail;
@@ -90,11 +90,7 @@ impl Mailer {
         let settings = &self.0.settings;
         let mut call = Call::write(System::Mail, "send", settings.step_timeout).hiding([mail.to.as_str()]);
         call.hide.extend(settings.credentials.iter().map(|(_, password)| password.expose().to_owned()));
-        let began = self.0.clock.wall();
-        let result = self.hand_over(&call, mail).await;
-        let outcome = result.as_ref().map_or_else(|error| error.fault.name(), |()| "ok");
-        record(call.system, call.name, outcome, self.0.clock.wall().since(began));
-        result
+        measured(&self.0.clock, &call, self.hand_over(&call, mail)).await
     }
 
     async fn hand_over(&self, call: &Call, mail: &Mail) -> Result<(), OutsideError> {

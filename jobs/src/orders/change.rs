@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use windlass_engine::trace::{self, TraceContext};
 use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Timestamp};
 
 use super::standing::{self, OrderRow, Standing, order_columns};
@@ -243,6 +244,7 @@ impl<'a> Change<'a> {
         if after > Duration::ZERO {
             job = job.run_at(self.now() + after);
         }
+        job.envelope.traceparent = self.other_trace();
         if let Put::Duplicate { .. } = self.tx.enqueue(&job).await? {
             // The one that holds the key may have looked at the order before this change, or be over already and
             // only not cleared away: this change's step must not be lost to it.
@@ -250,6 +252,14 @@ impl<'a> Change<'a> {
             self.tx.enqueue(&job).await?;
         }
         Ok(())
+    }
+
+    /// The trace in which the order was handed in, where this change is the work of another one (a callback's, a
+    /// sweep's): an order is one story, whoever moves it.
+    fn other_trace(&self) -> Option<String> {
+        let own = self.standing.order.traceparent.as_deref().and_then(TraceContext::parse)?;
+        let is_here = trace::current().is_some_and(|here| here.trace_id == own.trace_id);
+        (!is_here).then(|| own.to_traceparent())
     }
 
     pub async fn lines(&mut self) -> Result<Vec<standing::LineRow>, ChangeError> {

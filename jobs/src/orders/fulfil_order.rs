@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use windlass_engine::trace::{self, TraceContext};
 use windlass_engine::{AcceptedBy, Job, JobContext, JobError, JobId, NewJob, Outcome};
 
 use super::order::Order;
@@ -58,8 +59,8 @@ async fn record(shop: &Shop, tx: &mut Tx, order: &Order) -> Result<bool, LedgerE
     let recorded = sqlx::query(
         "INSERT INTO orders (order_no, state, fingerprint, openid, customer_name, mobile, email, province, city, \
          area, town, detail, county_code, total_fen, remark, placed_at, expires_at, recorded_at, state_at, \
-         touched_at, version) VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $17, $17, 1) ON CONFLICT (order_no) DO NOTHING",
+         touched_at, version, traceparent) VALUES ($1, 'pending', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $17, $17, 1, $18) ON CONFLICT (order_no) DO NOTHING",
     )
     .bind(&order.no)
     .bind(order.fingerprint())
@@ -78,6 +79,7 @@ async fn record(shop: &Shop, tx: &mut Tx, order: &Order) -> Result<bool, LedgerE
     .bind(order.placed_at(now).micros())
     .bind(order.expires_at(now, time_to_pay).micros())
     .bind(now.micros())
+    .bind(trace::current().filter(|context| context.sampled).map(TraceContext::to_traceparent))
     .execute(tx.conn())
     .await?;
     Ok(recorded.rows_affected() == 1)

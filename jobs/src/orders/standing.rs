@@ -46,9 +46,12 @@ pub struct OrderRow {
     pub recorded_at: i64,
     pub state_at: i64,
     pub version: i64,
+    /// The trace in which it was handed in.
+    #[serde(skip)]
+    pub traceparent: Option<String>,
 }
 
-stored_row!(OrderRow { order_no, resume_state, reason, fingerprint, openid, customer_name, mobile, email, province, city, area, town, detail, county_code, total_fen, remark, placed_at, expires_at, recorded_at, state_at, version } parsed { state });
+stored_row!(OrderRow { order_no, resume_state, reason, fingerprint, openid, customer_name, mobile, email, province, city, area, town, detail, county_code, total_fen, remark, placed_at, expires_at, recorded_at, state_at, version, traceparent } parsed { state });
 
 #[derive(Clone, Debug, Serialize)]
 pub struct LineRow {
@@ -186,7 +189,7 @@ macro_rules! order_columns {
     () => {
         "order_no, state, resume_state, reason, fingerprint, openid, customer_name, mobile, email, province, \
          city, area, town, detail, county_code, total_fen, remark, placed_at, expires_at, recorded_at, state_at, \
-         version"
+         version, traceparent"
     };
 }
 pub(super) use order_columns;

@@ -3,6 +3,7 @@
 //! Speaks no system's dialect: headers, envelopes and codes belong to the clients. Never repeats a request and
 //! never follows a redirect, because only the caller knows whether saying it twice is safe.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -10,7 +11,7 @@ use reqwest::{RequestBuilder, redirect};
 use serde::de::DeserializeOwned;
 use windlass_engine::Clock;
 
-use super::{Fault, OutsideError, System, redact};
+use super::{Fault, OutsideError, System, redact, traced};
 
 /// Longest body that is read of an answer, unless its call says otherwise (bill files have a bound of their own).
 pub const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -27,6 +28,8 @@ pub struct HttpSettings {
     pub user_agent: String,
     /// Whether `HTTPS_PROXY` and its kin are heeded.
     pub use_proxy_of_environment: bool,
+    /// The systems that are told in which of our traces a call stands.
+    pub traceparent_to: Vec<System>,
 }
 
 impl Default for HttpSettings {
@@ -35,6 +38,7 @@ impl Default for HttpSettings {
             connect_timeout: Duration::from_secs(5),
             user_agent: concat!("windlass/", env!("CARGO_PKG_VERSION")).to_owned(),
             use_proxy_of_environment: false,
+            traceparent_to: Vec::new(),
         }
     }
 }
@@ -50,6 +54,7 @@ pub fn install_crypto() {
 pub struct Http {
     client: reqwest::Client,
     clock: Clock,
+    traceparent_to: Arc<[System]>,
 }
 
 impl Http {
@@ -67,7 +72,11 @@ impl Http {
         if !settings.use_proxy_of_environment {
             builder = builder.no_proxy();
         }
-        Ok(Self { client: builder.build()?, clock })
+        Ok(Self {
+            client: builder.build()?,
+            clock,
+            traceparent_to: settings.traceparent_to.as_slice().into(),
+        })
     }
 
     pub fn clock(&self) -> &Clock {
@@ -96,7 +105,12 @@ impl Http {
         call: &Call,
         request: RequestBuilder,
     ) -> Result<reqwest::Response, OutsideError> {
-        request.timeout(call.timeout).send().await.map_err(|error| call.torn(error))
+        let (client, request) = request.timeout(call.timeout).build_split();
+        let mut request = request.map_err(|error| call.torn(error))?;
+        traced::leaves(call, &mut request, self.traceparent_to.contains(&call.system));
+        let response = client.execute(request).await.map_err(|error| call.torn(error))?;
+        traced::answered(response.status().as_u16());
+        Ok(response)
     }
 
     /// Records the duration (wall time) and the outcome of a whole call, its repetition included.
@@ -105,18 +119,8 @@ impl Http {
         call: &Call,
         work: impl Future<Output = Result<T, OutsideError>>,
     ) -> Result<T, OutsideError> {
-        let began = self.clock.wall();
-        let result = work.await;
-        let outcome = result.as_ref().map_or_else(|error| error.fault.name(), |_| "ok");
-        record(call.system, call.name, outcome, self.clock.wall().since(began));
-        result
+        traced::measured(&self.clock, call, work).await
     }
-}
-
-pub(crate) fn record(system: System, call: &'static str, outcome: &'static str, took: Duration) {
-    metrics::histogram!("windlass_outside_request_seconds",
-        "system" => system.name(), "call" => call, "outcome" => outcome)
-    .record(took.as_secs_f64());
 }
 
 async fn read_body(

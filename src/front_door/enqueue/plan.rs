@@ -16,7 +16,6 @@ use crate::front_door::kinds::near;
 use crate::front_door::problem::{Fault, Kind as ProblemKind, Problem};
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Bytes of an envelope beside its payload: kind, tags and the like, with their bounds above.
@@ -93,7 +92,7 @@ pub fn plan(door: &FrontDoor, caller: &Caller, headers: &HeaderMap, text: &[u8])
         (None, Some(key)) => id_of_key(caller.id(), &key),
         (None, None) => JobId::new(door.clock.now()),
     };
-    let job = wanted.into_job(kind, id, own_key, fingerprint, traceparent(headers), raw, now);
+    let job = wanted.into_job(kind, id, own_key, fingerprint, raw, now);
     Ok(Planned { job, accepted_by: kind.accepted_by, name, due, late })
 }
 
@@ -149,14 +148,6 @@ fn id_of_key(caller: Option<&str>, key: &str) -> JobId {
         Some(caller) => JobId::derived(&["key", caller, &key]),
         None => JobId::derived(&["key", &key]),
     }
-}
-
-/// W3C trace context, version 00; anything else is left out.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get(&TRACEPARENT)?.to_str().ok()?;
-    let lengths: Vec<_> = text.split('-').map(str::len).collect();
-    let hex = text.bytes().all(|b| b == b'-' || b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    (lengths == [2, 32, 16, 2] && hex).then(|| text.to_owned())
 }
 
 fn unknown_kind(door: &FrontDoor, name: &str) -> Problem {

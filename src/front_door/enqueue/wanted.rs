@@ -181,14 +181,12 @@ impl Wanted {
         hash(whole.to_string().as_bytes())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one job, each found by another step")]
     pub fn into_job(
         self,
         kind: &Kind,
         id: JobId,
         own_key: Option<String>,
         fingerprint: Option<String>,
-        traceparent: Option<String>,
         payload: Box<RawValue>,
         now: Timestamp,
     ) -> NewJob {
@@ -203,7 +201,6 @@ impl Wanted {
             envelope: Envelope {
                 attempts_max: self.max_attempts,
                 tags: self.tags.unwrap_or_default(),
-                traceparent,
                 enqueued_by: Some("api".to_owned()),
                 fingerprint,
                 ..Envelope::new(kind.name, payload)

@@ -12,7 +12,7 @@ use windlass_engine::Clock;
 
 use super::address::{PRIVATE, PublicOnly, judge};
 use super::signature::{SigningSecret, sign};
-use crate::outside::{Call, Fault, OutsideError, System, install_crypto, record};
+use crate::outside::{Call, Fault, OutsideError, System, answered, install_crypto, leaves, measured};
 
 /// Bytes that are read of an answer: enough for a person to see what it was.
 const ANSWER_BYTES_MAX: usize = 1_024;
@@ -31,11 +31,13 @@ pub struct PostSettings {
     pub at_once: usize,
     /// Whether endpoints may be inside the network, and spoken to in the clear.
     pub private_addresses: bool,
+    /// Whether receivers are told in which of our traces a message stands.
+    pub traceparent: bool,
 }
 
 impl Default for PostSettings {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(15), at_once: 4, private_addresses: false }
+        Self { timeout: Duration::from_secs(15), at_once: 4, private_addresses: false, traceparent: false }
     }
 }
 
@@ -123,11 +125,7 @@ impl Post {
     /// not taken; `InDoubt` when there was none; `NotSent` and `Misconfigured` when nothing was sent.
     pub(super) async fn send(&self, letter: &Letter<'_>) -> Result<Receipt, OutsideError> {
         let call = Call::write(System::Webhook, "post", self.settings.timeout);
-        let began = self.clock.wall();
-        let result = self.sent(&call, letter).await;
-        let outcome = result.as_ref().map_or_else(|error| error.fault.name(), |_| "ok");
-        record(call.system, call.name, outcome, self.clock.wall().since(began));
-        result
+        measured(&self.clock, &call, self.sent(&call, letter)).await
     }
 
     async fn sent(&self, call: &Call, letter: &Letter<'_>) -> Result<Receipt, OutsideError> {
@@ -143,8 +141,11 @@ impl Post {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", sign(letter.secrets, letter.id, timestamp, letter.body))
             .body(letter.body.to_owned());
-        let response = request.send().await.map_err(|error| torn(call, error))?;
+        let mut request = request.build().map_err(|error| torn(call, error))?;
+        leaves(call, &mut request, self.settings.traceparent);
+        let response = self.client.execute(request).await.map_err(|error| torn(call, error))?;
         let status = response.status();
+        answered(status.as_u16());
         if status.is_success() {
             return Ok(Receipt { status: status.as_u16() });
         }
