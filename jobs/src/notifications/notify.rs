@@ -4,7 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_engine::{Job, JobId, NewJob};
+use windlass_engine::{Job, JobId};
 
 use super::message::Message;
 use super::{SendNotification, Template, webhooks};
@@ -124,7 +124,7 @@ async fn queue(tx: &mut Tx, step: &SendNotification, data: Option<&str>) -> Resu
         return Ok(false);
     }
     let id = JobId::derived(&[SendNotification::KIND, &step.dedup_key()]);
-    let mut job = NewJob::of(step, &clock).id(id).queue(step.channel.queue());
+    let mut job = step.job(&clock).id(id);
     if !step.order_no.is_empty() {
         job = job.tag(format!("order:{}", step.order_no));
     }

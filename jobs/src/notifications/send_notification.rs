@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use windlass_engine::{AcceptedBy, Backoff, Job, JobContext, JobError, Outcome, Timestamp};
+use windlass_engine::{AcceptedBy, Backoff, Clock, Job, JobContext, JobError, NewJob, Outcome, Timestamp};
 
 use super::facts::Facts;
 use super::mail::Mail;
@@ -117,6 +117,11 @@ impl SendNotification {
         let Self { order_no, event, recipient, .. } = self;
         let key = format!("{order_no}:{}:{event}:{}", self.template.as_str(), self.channel.as_str());
         if recipient.is_empty() { key } else { format!("{key}:{recipient}") }
+    }
+
+    /// On the queue of its channel, whose gate is the channel's own.
+    pub fn job(&self, clock: &Clock) -> NewJob {
+        NewJob::of(self, clock).queue(self.channel.queue())
     }
 
     /// None: it is not (or no longer) to be sent.

@@ -80,8 +80,12 @@ impl<'a> Sweep<'a> {
 
     /// The id says what stood still and when it was noticed: noticing it twice in one period is once.
     async fn again<J: Job>(&self, tx: &mut Tx, step: &J, what: &[&str]) -> Result<(), LedgerError> {
-        let id = self.id(&[&[J::KIND], what].concat());
-        tx.enqueue(&NewJob::of(step, &self.shop.clock).id(id)).await?;
+        self.again_as(tx, NewJob::of(step, &self.shop.clock), what).await
+    }
+
+    async fn again_as(&self, tx: &mut Tx, job: NewJob, what: &[&str]) -> Result<(), LedgerError> {
+        let id = self.id(&[&[job.envelope.kind.as_str()], what].concat());
+        tx.enqueue(&job.id(id)).await?;
         Ok(())
     }
 
@@ -253,7 +257,7 @@ impl<'a> Sweep<'a> {
                 let (order_no, event, recipient) = (order_no.clone(), event.clone(), recipient.clone());
                 let step = SendNotification { order_no, template, event, channel, recipient };
                 let key = step.dedup_key();
-                self.again(&mut tx, &step, &[&key]).await?;
+                self.again_as(&mut tx, step.job(&self.shop.clock), &[&key]).await?;
             }
         }
         tx.commit().await?;

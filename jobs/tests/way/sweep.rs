@@ -1,5 +1,6 @@
 //! The net under the way: jobs that died or were taken away come back.
 
+use windlass_engine::State;
 use windlass_engine::gate::Pause;
 use windlass_engine::store::{Action, Filter, Store};
 use windlass_jobs::orders::{OrderState, OrderView};
@@ -10,6 +11,7 @@ use crate::town::{Plan, Town};
 
 on_every_engine! {
     a_step_whose_job_was_taken_away_is_done_all_the_same,
+    a_message_whose_job_was_taken_away_is_queued_again_behind_the_gate_of_its_channel,
     somebody_is_told_once_when_the_supplier_does_not_answer,
     an_effect_left_in_doubt_by_an_order_that_moved_on_is_settled_by_what_is_known,
 }
@@ -37,6 +39,36 @@ async fn a_step_whose_job_was_taken_away_is_done_all_the_same(engine: Engine) {
     town.until("SO-8001", OrderState::Completed).await;
     town.until_ended(1).await;
     town.assert_books_agree().await;
+}
+
+async fn a_message_whose_job_was_taken_away_is_queued_again_behind_the_gate_of_its_channel(engine: Engine) {
+    let mut plan = Plan::calm();
+    plan.settings.sweep_after_s = 60;
+    let town = Town::build(engine, plan).await;
+    let store = town.house().store.clone();
+    let pause =
+        Pause { by: "test".to_owned(), reason: "to catch the job".to_owned(), at: town.ground.clock.now() };
+    store.pause("wechat_mini", Some(pause)).await.expect("paused");
+    town.order("SO-8005", &["FAKE00001"], Some(5)).await;
+    let filter = Filter {
+        queue: Some("wechat_mini".to_owned()),
+        kind: Some("send_notification".to_owned()),
+        state: Some(State::Ready),
+        limit: 10,
+        ..Filter::default()
+    };
+    let waiting = async || {
+        let jobs = store.list(filter.clone()).await.expect("listed").jobs;
+        jobs.into_iter().find(|job| job.envelope.payload.get().contains("order_paid")).map(|job| job.id)
+    };
+    let first = town.look(&waiting).await.expect("a message waits");
+    store.act(Action::Cancel, vec![first.clone()]).await.expect("cancelled");
+    let again = town.look(&waiting).await.expect("it waits again");
+    assert_ne!(again, first);
+    store.pause("wechat_mini", None).await.expect("resumed");
+    town.until("SO-8005", OrderState::Completed).await;
+    let view = town.view("SO-8005").await.expect("there");
+    assert!(view.notifications.iter().any(|told| told.channel == "subscribe" && told.state == "sent"));
 }
 
 async fn somebody_is_told_once_when_the_supplier_does_not_answer(engine: Engine) {

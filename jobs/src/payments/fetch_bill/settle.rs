@@ -2,7 +2,7 @@
 
 use chrono::Days;
 use serde_json::{Value, json};
-use windlass_engine::{Envelope, Job, JobContext, JobError, JobId, NewJob, Priority};
+use windlass_engine::{Job, JobContext, JobError, JobId, NewJob};
 
 use super::{FetchBill, today};
 use crate::findings::{FindingType, NewFinding, finding_id};
@@ -12,11 +12,10 @@ use crate::payments::bill::{
     forget_wrong_hashes, record_no_statement, record_refused, standing,
 };
 use crate::payments::wechat_pay::DownloadError;
+use crate::reconciliation::ReconcilePayments;
 use crate::shop::Shop;
 use crate::shop_time::beijing_hour;
 
-/// The kind that compares a day whose bills are there.
-const RECONCILE: &str = "reconcile_payments";
 /// What the platform says of a finding that it saw go away.
 const CAME: &str = "what WeChat says of the bill now is whole and believable";
 
@@ -286,27 +285,16 @@ async fn compare_day(tx: &mut Tx, key: &BillKey, without_fund: bool) -> Result<(
         None if trade.is_ready() && !without_fund => return Ok(()),
         _ => "none".to_owned(),
     };
-    let id = JobId::derived(&[RECONCILE, &key.day_text(), &trade.id, &fund_id]);
-    tx.enqueue(&reconcile(key, id)?).await?;
+    let step = ReconcilePayments { day: key.day_text(), again: false };
+    let id = JobId::derived(&[ReconcilePayments::KIND, &step.day, &trade.id, &fund_id]);
+    let clock = tx.ledger().clock().clone();
+    // Without the kind's key: files that come while others are compared are compared too.
+    tx.enqueue(&NewJob { unique: None, ..NewJob::of(&step, &clock).id(id) }).await?;
     Ok(())
 }
 
 fn of(key: &BillKey, kind: BillType) -> BillKey {
     BillKey { kind, ..key.clone() }
-}
-
-fn reconcile(key: &BillKey, id: JobId) -> Result<NewJob, LedgerError> {
-    let payload = serde_json::value::to_raw_value(&json!({ "day": key.day_text() }))
-        .map_err(|error| LedgerError::Invalid(error.to_string()))?;
-    Ok(NewJob {
-        id,
-        queue: FetchBill::QUEUE.to_owned(),
-        priority: Priority::Normal,
-        run_at: None,
-        unique: None,
-        deadline_at: None,
-        envelope: Envelope::new(RECONCILE, payload),
-    })
 }
 
 /// Our own payments and refunds of the day, as a bill would count them.
