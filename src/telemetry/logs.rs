@@ -51,7 +51,6 @@ pub fn start_logs(config: &Config, role: &'static str, errors: Option<Errors>) -
         }
     };
     install(config.log_format, &config.log_filter, files.clone(), errors)?;
-    log_panics();
     if let Some(files) = files.clone() {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
@@ -117,6 +116,7 @@ fn install(
         .with(errors.map(|errors| errors.with_filter(filter_fn(may_be_error))))
         .try_init()
         .map_err(|_| super::TelemetryError::Running("log"))?;
+    log_panics();
     Ok(())
 }
 

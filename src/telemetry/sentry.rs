@@ -1,6 +1,6 @@
 //! Errors on their way to where a team gathers them: Sentry, or what speaks like it (GlitchTip).
 //!
-//! What is told: every line that Windlass logs as an error (a dead job, a request that failed within), panics, and why a
+//! What is told: every line that Windlass logs as an error (a dead job, a panic, a request that failed within), and why a
 //! process could not start or go on. Texts are redacted as those of outside errors are. An error that comes again and
 //! again is told a few times a minute, with how often it was held back; events that find no room are counted and gone.
 //! What is not an error stays in the log.
@@ -60,7 +60,6 @@ impl ErrorPost {
         let errors = Errors::into(waiting, clock.clone());
         let closing = CancellationToken::new();
         let task = tokio::spawn(send_all(events, post, closing.clone()));
-        errors.clone().take_panics();
         Ok(Self { errors, closing, task })
     }
 
@@ -97,17 +96,6 @@ impl Errors {
         if self.0.waiting.try_send(event).is_err() {
             count("no_room");
         }
-    }
-
-    /// From now on every panic of the process is told, whoever catches it.
-    fn take_panics(self) {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(ToString::to_string).unwrap_or_default();
-            let said = info.payload_as_str().unwrap_or("a panic without a message");
-            self.take(Event::new(Level::Error, "panic", said).with_place(place));
-            before(info);
-        }));
     }
 }
 

@@ -58,7 +58,7 @@ fn dead_jobs_and_panics_are_told_and_one_dead_kind_does_not_drown_another() {
             .filter(|event| event["exception"]["values"][0]["type"] == title)
             .collect()
     };
-    let panicked = until("the panic is told", || of("panic").pop());
+    let panicked = until("the panic is told", || of("panicked").pop());
     until("and that its job is dead", || of("dead: panic").pop());
     up.running.terminate();
     up.running.end().well();

@@ -13,7 +13,7 @@ use super::event::{Event, Level};
 /// Where the front door logs what it could not answer; of its warnings those with a status of 5xx are errors.
 const PROBLEMS: &str = "windlass::front_door::problem";
 /// Fields that say what went wrong, before the message that says what it went wrong with.
-const SAID: [&str; 3] = ["error", "inside", "why"];
+const SAID: [&str; 4] = ["error", "inside", "why", "said"];
 const SERVER_ERROR_MIN: u64 = 500;
 
 /// Whether lines of the callsite can be errors.
@@ -34,7 +34,8 @@ impl<S: Subscriber> Layer<S> for Errors {
             return;
         }
         let said = line.said.as_deref().unwrap_or(&line.message);
-        let told = Event::new(Level::Error, &line.message, said).with_fields(line.fields);
+        let told =
+            Event::new(Level::Error, &line.message, said).with_place(line.place).with_fields(line.fields);
         self.take(told);
     }
 }
@@ -43,6 +44,8 @@ impl<S: Subscriber> Layer<S> for Errors {
 struct Line {
     message: String,
     said: Option<String>,
+    /// Of a panic.
+    place: String,
     status: Option<u64>,
     fields: Vec<(&'static str, String)>,
 }
@@ -51,6 +54,7 @@ impl Line {
     fn keep(&mut self, field: &Field, value: String) {
         match field.name() {
             "message" => self.message = value,
+            "place" => self.place = value,
             name if SAID.contains(&name) => self.said = Some(value),
             name => self.fields.push((name, value)),
         }
