@@ -19,7 +19,8 @@ const SERVER_ERROR_MIN: u64 = 500;
 /// Whether lines of the callsite can be errors.
 pub(in crate::telemetry) fn may_be_error(metadata: &Metadata<'_>) -> bool {
     let ours = metadata.target().starts_with("windlass");
-    metadata.is_event()
+    // Asking whether a line would be logged is neither, and what is answered then holds for the line after it.
+    !metadata.is_span()
         && ours
         && (*metadata.level() == tracing::Level::ERROR
             || (*metadata.level() == tracing::Level::WARN && metadata.target() == PROBLEMS))
