@@ -12,10 +12,9 @@ on_every_engine! {
     the_synthetic_day_agrees_with_itself,
 }
 
-const FOLDER: &str = "/work/shared/data/wechat-bills";
-
 async fn the_synthetic_day_agrees_with_itself(engine: Engine) {
-    let folder = Path::new(FOLDER);
+    // Beside the repository, whose folder is two above this crate's.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/wechat-bills");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
     let (Some(trade), Some(fund)) =
         (read("synthetic-2026-01-05-all.csv"), read("synthetic-2026-01-05-fundflow.csv"))
