@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer.
@@ -116,18 +117,26 @@ pub fn signal(pid: u32, name: &str) {
 /// Below the ports that Linux gives to outgoing connections (from 32768, unless set otherwise): while the process that
 /// listens is restarted, nobody else gets its port.
 const PORTS: Range<u16> = 10_000..32_000;
-const PORTS_TRIES_MAX: usize = 1_000;
+/// Each process begins at a place of its own, so that two of them rarely look at the same port at once.
+const PORTS_OF_A_PROCESS: u32 = 500;
 
 /// A port that nobody listens on now.
 pub fn free_port() -> u16 {
     free_ports(1)
 }
 
-/// The first of so many ports in a row that nobody listens on now.
+/// The first of so many ports in a row that nobody listens on now. This process hands out none of them again before it
+/// has been through all: whoever asked may listen on them much later.
 pub fn free_ports(n: u16) -> u16 {
+    static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
     let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let places = std::iter::repeat_with(|| fastrand::u16(PORTS.start..PORTS.end - n));
-    places.take(PORTS_TRIES_MAX).find(|first| (*first..first + n).all(is_free)).expect("free ports in a row")
+    let places = u32::from(PORTS.end - PORTS.start - n);
+    let begin = std::process::id().wrapping_mul(PORTS_OF_A_PROCESS) % places;
+    std::iter::repeat_with(|| HANDED_OUT.fetch_add(u32::from(n), Ordering::Relaxed))
+        .take(places as usize)
+        .map(|handed_out| PORTS.start + ((begin + handed_out) % places) as u16)
+        .find(|first| (*first..first + n).all(is_free))
+        .expect("free ports in a row")
 }
 
 /// Waits until something accepts connections on the port; panics with the log when the server has died.

@@ -1,20 +1,14 @@
 //! The demo against an installation of three processes: orders go the whole way, and both sides' books agree.
 
-use std::net::TcpListener;
 use std::process::Command;
+
+use windlass_servers::free_ports;
 
 use crate::site::{Part, Site, get, until};
 use crate::summary::{has_its_shape, went_well};
 
-/// Six ports in a row that nobody listens on now: a sandbox's. Below those that the system gives away by itself.
-fn ports() -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let spread = (std::process::id() % 500) as u16 * 40;
-    (0..1_000)
-        .map(|nth| 20_000 + (spread + nth * 8) % 12_000)
-        .find(|base| (0..6).all(|nth| free(base + nth)))
-        .expect("six free ports in a row")
-}
+/// A sandbox listens on so many in a row.
+const SANDBOX_PORTS: u16 = 6;
 
 /// A shop whose days are seconds.
 fn fast(command: &mut Command, since: &str, sandbox: u16, shop: &str) {
@@ -25,7 +19,7 @@ fn fast(command: &mut Command, since: &str, sandbox: u16, shop: &str) {
 #[test]
 fn orders_go_through_a_running_installation_and_both_sides_agree() {
     let site = Site::new();
-    let sandbox = ports();
+    let sandbox = free_ports(SANDBOX_PORTS);
     let shop = site
         .place
         .file("shop.toml", "time_to_pay_s = 1800\ncomplete_after_s = 3600\ntrack_every_max_s = 1800\n");
@@ -77,7 +71,7 @@ fn a_server_that_wants_a_key_or_is_not_there_is_told() {
     let api = site.api();
     site.run(&["keys", "create", "--name", "other", "--scopes", "admin"]).well();
     until("the door is closed", || (get(&api.door, "/v1/totals").0 == 401).then_some(()));
-    let port = ports().to_string();
+    let port = free_ports(SANDBOX_PORTS).to_string();
     let demo = ["demo", "--server", &api.door, "--sandbox-port", &port, "--exit"];
     site.run(&demo).says(1, &["A key is needed", "keys create"]);
     site.run(&[&demo[..], &["--speed", "60"]].concat()).says(1, &["WINDLASS_SPEED"]);
