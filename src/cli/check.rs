@@ -71,6 +71,7 @@ pub async fn run(config: Config) -> Checked {
     match api {
         Ok(api) if config.queue.path().is_some() && api.is_up().await => {
             let ready = api.get("/readyz", &[]).await;
+            let ready = ready.map_err(|_| "it is not ready: `windlass health` says why");
             checked.note(format!("the server at {}", config.listen), ready);
         }
         _ => stores(&config, &mut checked).await,
