@@ -7,8 +7,11 @@ mod first_look;
 mod panics;
 mod traced;
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -171,17 +174,31 @@ impl<C: Send + Sync + 'static> Runner<C> {
     ) -> Ending {
         // The call itself may panic too, not only the future that it gives.
         let job = async { span.within((kind.run)(payload, self.context.clone(), context.clone())).await };
-        let job = AssertUnwindSafe(job).catch_unwind();
+        let mut job = pin!(AssertUnwindSafe(job).catch_unwind());
+        // Many are over at the first look: what else may end an attempt is watched for the others, in a box that only
+        // they fill.
+        let ended = match poll_fn(|cx| Poll::Ready(job.as_mut().poll(cx))).await {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => tokio::select! {
+                biased;
+                ended = job => ended,
+                ending = Box::pin(self.cut_short(timeout, context, grip)) => return ending,
+            },
+        };
+        match ended {
+            Ok(result) => Ending::Returned(result),
+            Err(panic) => Ending::Panicked(panics::describe(panic.as_ref())),
+        }
+    }
+
+    /// Ends when the attempt must, before the job is over.
+    async fn cut_short(&self, timeout: Duration, context: &JobContext, grip: &Grip) -> Ending {
         let stubborn = async {
             context.cancelled().await;
             tokio::time::sleep(CANCEL_GRACE).await;
         };
         tokio::select! {
             biased;
-            ended = job => match ended {
-                Ok(result) => Ending::Returned(result),
-                Err(panic) => Ending::Panicked(panics::describe(panic.as_ref())),
-            },
             () = tokio::time::sleep(timeout) => Ending::TimedOut(timeout),
             () = stubborn => Ending::Dropped,
             () = grip.lost() => Ending::LeaseLost,

@@ -195,13 +195,12 @@ impl BackendConfig for QueueBackend {
 /// How many jobs to hold beyond those that run: what this worker begins within this time.
 const AHEAD: Duration = Duration::from_millis(50);
 
-/// Jobs to ask for now, given how many may run (`slots`), how many are held and how fast they end.
-fn wanted_now(slots: u32, held: u32, buffered: u32, ended_per_s: f64) -> u32 {
-    let ahead = (ended_per_s * AHEAD.as_secs_f64()) as u32;
+/// Jobs to ask for now, given how many may run (`slots`), how many are held and how many go by in [`AHEAD`].
+fn wanted_now(slots: u32, held: u32, buffered: u32, ahead: u32) -> u32 {
     if buffered > ahead / 2 {
         return 0;
     }
-    (slots + ahead).saturating_sub(held).min(RESERVE_JOBS_MAX)
+    slots.saturating_add(ahead).saturating_sub(held).min(RESERVE_JOBS_MAX)
 }
 
 #[cfg(test)]
@@ -210,15 +209,15 @@ mod tests {
 
     #[test]
     fn a_slow_worker_takes_no_more_than_its_slots() {
-        assert_eq!(wanted_now(16, 0, 0, 8.0), 16);
-        assert_eq!(wanted_now(16, 16, 0, 8.0), 0);
-        assert_eq!(wanted_now(16, 12, 0, 8.0), 4);
+        assert_eq!(wanted_now(16, 0, 0, 0), 16);
+        assert_eq!(wanted_now(16, 16, 0, 0), 0);
+        assert_eq!(wanted_now(16, 12, 0, 0), 4);
     }
 
     #[test]
     fn a_fast_worker_reads_ahead_and_asks_in_batches() {
-        assert_eq!(wanted_now(64, 64, 0, 8_000.0), 400);
-        assert_eq!(wanted_now(64, 300, 236, 8_000.0), 0, "not before half of it is used");
-        assert_eq!(wanted_now(64, 0, 0, 1e9), RESERVE_JOBS_MAX);
+        assert_eq!(wanted_now(64, 64, 0, 400), 400);
+        assert_eq!(wanted_now(64, 300, 236, 400), 0, "not before half of it is used");
+        assert_eq!(wanted_now(64, 0, 0, u32::MAX), RESERVE_JOBS_MAX);
     }
 }

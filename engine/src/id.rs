@@ -28,7 +28,7 @@ impl JobId {
             micros / 1_000_000,
             (micros % 1_000_000) as u32 * 1_000,
         );
-        Self(uuid::Uuid::new_v7(at).to_string().into())
+        uuid::Uuid::new_v7(at).into()
     }
 
     /// An id that a caller chose or derived.
@@ -58,6 +58,13 @@ impl JobId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<uuid::Uuid> for JobId {
+    fn from(uuid: uuid::Uuid) -> Self {
+        let mut text = uuid::Uuid::encode_buffer();
+        Self(Arc::from(&*uuid.as_hyphenated().encode_lower(&mut text)))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::held::{Hands, InHand};
-use super::{BackendSettings, wanted_now};
+use super::{AHEAD, BackendSettings, wanted_now};
 use crate::clock::Clock;
 use crate::pulse::FetchPulse;
 use crate::retry::Backoff;
@@ -87,8 +87,9 @@ impl Fetcher {
     }
 
     fn wanted(&self, asked: u32, pace: &mut Pace) -> u32 {
-        let (held, buffered) = (self.hands.count() + asked, self.hands.buffered() + asked);
-        wanted_now(self.settings.slots, held, buffered, pace.per_s()).min(ASK_JOBS_MAX)
+        let (held, buffered) = (self.hands.count(), self.hands.buffered());
+        let ahead = pace.jobs_ahead(held, Instant::now());
+        wanted_now(self.settings.slots, held + asked, buffered + asked, ahead).min(ASK_JOBS_MAX)
     }
 
     fn ask(&self, jobs_max: u32, wait: Duration) -> Ask {
@@ -119,31 +120,69 @@ impl Fetcher {
     }
 }
 
-/// How fast this worker gets through jobs: measured over what it fetched, forgotten within a second.
+/// How many jobs this worker gets through in [`AHEAD`], by what ended within the last such stretch: it grows with every
+/// batch of a backlog, and forgets within two stretches.
 struct Pace {
+    fetched: u64,
     since: Instant,
-    jobs: usize,
-    per_s: f64,
+    /// Jobs that had ended when this stretch began.
+    ended: u64,
+    /// Those of the stretch before.
+    before: u32,
 }
-
-/// Over which stretch the pace is measured.
-const PACE_WINDOW: Duration = Duration::from_millis(50);
 
 impl Pace {
     fn new() -> Self {
-        Self { since: Instant::now(), jobs: 0, per_s: 0.0 }
+        Self { fetched: 0, since: Instant::now(), ended: 0, before: 0 }
     }
 
     fn add(&mut self, jobs: usize) {
-        self.jobs += jobs;
+        self.fetched += jobs as u64;
     }
 
-    fn per_s(&mut self) -> f64 {
-        let elapsed = self.since.elapsed();
-        if elapsed >= PACE_WINDOW {
-            self.per_s = self.jobs as f64 / elapsed.as_secs_f64();
-            (self.since, self.jobs) = (Instant::now(), 0);
+    /// `held`: jobs that were fetched and have not ended.
+    fn jobs_ahead(&mut self, held: u32, at: Instant) -> u32 {
+        let ended = self.fetched.saturating_sub(held.into());
+        let now = ended.saturating_sub(self.ended) as u32;
+        let elapsed = at.saturating_duration_since(self.since);
+        if elapsed >= AHEAD {
+            self.before = if elapsed < 2 * AHEAD { now } else { 0 };
+            (self.since, self.ended) = (at, ended);
+            return self.before;
         }
-        self.per_s
+        // Of the stretch before as much counts as still lies within the last one.
+        let share = 1.0 - elapsed.as_secs_f64() / AHEAD.as_secs_f64();
+        now + (f64::from(self.before) * share) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_read_ahead_of_from_its_first_moments_and_an_idle_worker_forgets_it() {
+        let mut pace = Pace::new();
+        let began = pace.since;
+        pace.add(64);
+        assert_eq!(pace.jobs_ahead(64, began + AHEAD / 100), 0, "none has ended yet");
+        assert_eq!(pace.jobs_ahead(0, began + AHEAD / 50), 64);
+        pace.add(192);
+        assert_eq!(pace.jobs_ahead(0, began + AHEAD / 25), 256);
+        assert_eq!(pace.jobs_ahead(0, began + AHEAD), 256);
+        assert_eq!(pace.jobs_ahead(0, began + AHEAD + AHEAD / 2), 128);
+        assert_eq!(pace.jobs_ahead(0, began + AHEAD * 4), 0);
+    }
+
+    #[test]
+    fn jobs_that_take_long_are_not_hoarded() {
+        // Sixteen at a time, each of four stretches.
+        let mut pace = Pace::new();
+        let began = pace.since;
+        for round in 0..10 {
+            assert!(pace.jobs_ahead(0, began + AHEAD * 4 * round) <= 16);
+            pace.add(16);
+            assert_eq!(pace.jobs_ahead(16, began + AHEAD * (4 * round + 2)), 0);
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::carrier::*;
 on_every_store![
     jobs_of_one_priority_start_in_the_order_they_came,
     a_delivery_carries_what_was_stored,
+    a_large_ask_tells_of_each_job_what_was_stored_and_the_attempts_it_has_used,
     an_ask_takes_no_more_than_it_wants,
     an_ask_of_an_unknown_queue_gets_nothing,
     twenty_jobs_taken_one_by_one_are_shared_ten_five_three_two,
@@ -58,6 +59,25 @@ async fn a_delivery_carries_what_was_stored(c: &Carrier) {
     assert_eq!(delivery.envelope, envelope);
     let view = c.view("a").await;
     assert_eq!((view.state, view.attempt, view.worker.as_deref()), (State::Running, 1, Some("w1")));
+}
+
+async fn a_large_ask_tells_of_each_job_what_was_stored_and_the_attempts_it_has_used(c: &Carrier) {
+    let jobs: Vec<NewJob> = (0..40).map(|n| job(&format!("j{n}")).tag(format!("tag-{n}"))).collect();
+    let envelopes: Vec<_> = jobs.iter().map(|job| job.envelope.to_json()).collect();
+    c.store.enqueue(jobs).await.unwrap();
+    let first = c.take(40).await;
+    assert_eq!(first.iter().map(|job| job.envelope.as_str()).collect::<Vec<_>>(), envelopes);
+    assert!(first.iter().all(|job| (job.attempt, job.crashes) == (1, 0)));
+    for (n, delivery) in first.iter().enumerate() {
+        let retry = End::Retry { at: NOON, fault: fault("down") };
+        c.end(delivery, if n % 2 == 0 { retry } else { End::Released }).await;
+    }
+    let second = c.take(40).await;
+    let attempts: HashMap<_, _> = second.iter().map(|job| (job.id.as_str(), job.attempt)).collect();
+    assert_eq!(attempts.len(), 40);
+    for n in 0..40 {
+        assert_eq!(attempts[format!("j{n}").as_str()], if n % 2 == 0 { 2 } else { 1 }, "of j{n}");
+    }
 }
 
 async fn an_ask_takes_no_more_than_it_wants(c: &Carrier) {

@@ -31,9 +31,10 @@ pub(super) fn id_of(stored: &str) -> Option<JobId> {
     if let Some(text) = stored.strip_prefix('~') {
         return JobId::parse(text).ok();
     }
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(stored).ok()?;
-    let uuid = uuid::Uuid::from_slice(&bytes).ok()?;
-    JobId::parse(uuid.as_hyphenated().to_string()).ok()
+    // As many as 22 characters may stand for: what is longer is none of ours.
+    let mut bytes = [0; 18];
+    let n = BASE64_URL_SAFE_NO_PAD.decode_slice(stored, &mut bytes).ok()?;
+    uuid::Uuid::from_slice(&bytes[..n]).ok().map(JobId::from)
 }
 
 /// A name as part of a key or of a first line: control characters, spaces and `%` escaped.
@@ -175,19 +176,22 @@ impl<'r> Record<'r> {
     }
 }
 
-/// The first fields of a record, which the record of its completion begins with, and the envelope without its payload.
+/// The id of a job as it is stored, the first fields of its record, which the record of its completion begins with, and its
+/// envelope without the payload.
 #[derive(Clone, Debug)]
 pub(super) struct Slim {
-    /// What of the first line comes after the state, then the envelope.
+    /// The id, what of the record's first line comes after the state, then the envelope.
     text: Box<str>,
-    head: usize,
+    id: usize,
+    /// Where the envelope begins.
+    envelope: usize,
     /// The plain unique key that the job holds, with its letter.
     pub unique: Option<Box<str>>,
 }
 
 impl Slim {
     /// Of a record that was read from `text`.
-    pub fn of(record: &Record<'_>, text: &str) -> Option<Self> {
+    pub fn of(stored: &str, record: &Record<'_>, text: &str) -> Option<Self> {
         let head = text.get(1..text.len() - record.envelope.len() - 1)?;
         let (before, after) = match record.payload {
             (0, 0) => (record.envelope, ""),
@@ -195,13 +199,18 @@ impl Slim {
         };
         let payload = if after.is_empty() { "" } else { "null" };
         let unique = record.unique.starts_with('k').then(|| record.unique.into());
-        Some(Self { text: [head, before, payload, after].concat().into(), head: head.len(), unique })
+        let text = [stored, head, before, payload, after].concat().into();
+        Some(Self { text, id: stored.len(), envelope: stored.len() + head.len(), unique })
     }
 
-    /// The record of the completed job. `tail`: see [`finish`].
-    pub fn completed(&self, tail: &str, result: &str) -> String {
-        let (head, envelope) = self.text.split_at(self.head);
-        ["c", head, tail, result, envelope].concat()
+    pub fn stored_id(&self) -> &str {
+        &self.text[..self.id]
+    }
+
+    /// The record of the completed job, in pieces. `tail`: see [`finish`].
+    pub fn completed<'s>(&'s self, tail: &'s str, result: &'s str) -> [&'s str; 5] {
+        let (head, envelope) = self.text[self.id..].split_at(self.envelope - self.id);
+        ["c", head, tail, result, envelope]
     }
 }
 
@@ -288,9 +297,11 @@ mod tests {
             envelope: envelope.to_json(),
         };
         let waiting = waiting(&job, Timestamp::from_secs(5), None);
-        let slim = Slim::of(&Record::read(&waiting).unwrap(), &waiting).unwrap();
+        let slim = Slim::of("~a", &Record::read(&waiting).unwrap(), &waiting).unwrap();
+        assert_eq!(slim.stored_id(), "~a");
         let result = "{\"sn\":7}";
-        let text = slim.completed(&finish(Timestamp::from_secs(8), 2, 1, &escaped("w 1"), result), result);
+        let text =
+            slim.completed(&finish(Timestamp::from_secs(8), 2, 1, &escaped("w 1"), result), result).concat();
         let read = Record::read(&text).unwrap();
         assert_eq!((read.priority, unescaped(read.queue)), (Priority::High, "a\tqueue".to_owned()));
         assert_eq!(read.unique_key().as_deref(), Some("k\n1"));

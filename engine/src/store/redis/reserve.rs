@@ -20,7 +20,15 @@ use super::wake::Waiters;
 use crate::clock::Timestamp;
 use crate::gate::{Hold, HoldReason};
 use crate::id::Token;
+use crate::retry::Backoff;
 use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError, TURNS};
+
+/// Records that come with the answer; those of more jobs are fetched by a call of their own.
+const INLINE_JOBS_MAX: usize = 16;
+/// Tries to fetch the records of jobs that are handed out already; what cannot be fetched waits for its lease to end.
+const FETCHES_MAX: u32 = 5;
+/// Between two of them.
+const AWAY: Backoff = Backoff { base_ms: 50, cap_ms: 1_000 };
 
 /// Asks in turn that found nothing but jobs past their deadline; each buries as many as it asked for.
 const EXPIRED_ROUNDS_MAX: u32 = 200;
@@ -178,7 +186,8 @@ impl Asking {
             .arg(self.ask.jobs_max)
             .arg(u64::try_from(self.ask.lease.as_micros()).unwrap_or(u64::MAX >> 12))
             .text(&self.ask.worker)
-            .arg(&TURNS[..]);
+            .arg(&TURNS[..])
+            .arg(INLINE_JOBS_MAX);
         let mut answer = reply.list(self.shared.run(&call).await?)?.into_iter();
         let mut next = || answer.next().ok_or_else(|| reply.wrong());
         let (first, _wall, now) = (reply.text(next()?)?, next()?, reply.text(next()?)?);
@@ -202,9 +211,32 @@ impl Asking {
             }
             token => {
                 let token = Token(token.parse().map_err(|_| reply.wrong())?);
-                let (ids, records, tries) =
-                    (reply.list(next()?)?, reply.list(next()?)?, reply.list(next()?)?);
-                self.hand_out(token, reply.time(&now)?, ids, records, tries).await
+                let (ids, records, tries) = (reply.text(next()?)?, next()?, next()?);
+                let ids: Vec<&str> = ids.split(' ').collect();
+                let inline = !matches!(records, Value::Nil);
+                let records = if inline { reply.list(records)? } else { self.fetch("jobs", &ids).await? };
+                let tries = match tries {
+                    Value::Int(_) => self.fetch("tries", &ids).await?,
+                    tries => reply.list(tries)?,
+                };
+                self.hand_out(token, reply.time(&now)?, &ids, records, tries).await
+            }
+        }
+    }
+
+    /// A part of each job out of the hash that keeps it. The jobs are ours already: a server that is away for a moment
+    /// is asked again.
+    async fn fetch(&self, part: &str, ids: &[&str]) -> Result<Vec<Value>, StoreError> {
+        let mut cmd = redis::cmd("HMGET");
+        cmd.arg(format!("{}{part}", self.shared.prefix)).arg(ids);
+        let mut tries = 0;
+        loop {
+            match self.shared.link.ask(&cmd).await {
+                Err(StoreError::Unavailable(_)) if tries < FETCHES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(AWAY.wait(tries, fastrand::f64())).await;
+                }
+                answer => return Reply::of("HMGET").list(answer?),
             }
         }
     }
@@ -215,7 +247,7 @@ impl Asking {
         &self,
         token: Token,
         now: Timestamp,
-        ids: Vec<Value>,
+        ids: &[&str],
         records: Vec<Value>,
         tries: Vec<Value>,
     ) -> Result<Found, StoreError> {
@@ -224,15 +256,15 @@ impl Asking {
         let mut tries = tries.into_iter();
         let (mut deliveries, mut held, mut expired) =
             (Vec::with_capacity(ids.len()), Vec::with_capacity(ids.len()), Vec::new());
-        for (place, (id, text)) in (1..).zip(ids.into_iter().zip(records)) {
-            let (stored, text) = (reply.text(id)?, reply.maybe_text(text)?);
+        for (place, (stored, text)) in (1..).zip(ids.iter().zip(records)) {
+            let text = reply.maybe_text(text)?;
             let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
             let read = text.as_deref().and_then(|text| {
                 let record = Record::read(text)?;
-                let slim = Slim::of(&record, text)?;
+                let slim = Slim::of(stored, &record, text)?;
                 Some((record, slim))
             });
-            let (Some((record, slim)), Some(id)) = (read, id_of(&stored)) else {
+            let (Some((record, slim)), Some(id)) = (read, id_of(stored)) else {
                 // Nobody can run it; its lease runs out, and in the end it is dead as poison, for people to look at.
                 tracing::error!(id = stored, "a job's record cannot be read");
                 continue;
@@ -244,15 +276,7 @@ impl Asking {
                 continue;
             }
             let (attempt, crashes) = (tries.attempts + 1, tries.crashes);
-            let job = HeldJob {
-                token,
-                place,
-                stored: stored.into(),
-                attempt,
-                crashes,
-                worker: worker.clone(),
-                slim,
-            };
+            let job = HeldJob { token, place, attempt, crashes, worker: worker.clone(), slim };
             held.push((id.clone(), job));
             deliveries.push(Delivery {
                 id,

@@ -1,5 +1,6 @@
 //! The scripts: their parts put together, their calls built.
 
+use std::io::Write;
 use std::sync::LazyLock;
 
 use redis::{Cmd, RedisWrite, ToRedisArgs};
@@ -84,6 +85,16 @@ impl Call {
     }
 
     /// An argument made of pieces, without a copy in between.
+    pub fn pieces(&mut self, pieces: &[&str]) -> &mut Self {
+        let mut argument = self.cmd.writer_for_next_arg();
+        for piece in pieces {
+            // Into memory.
+            let _ = argument.write_all(piece.as_bytes());
+        }
+        drop(argument);
+        self
+    }
+
     pub fn text(&mut self, value: &str) -> &mut Self {
         self.cmd.write_arg(value.as_bytes());
         self

@@ -20,13 +20,28 @@ const CALL_BYTES_MAX: usize = 1024 * 1024;
 
 /// How a delivery ends, as the script takes it.
 pub(super) enum Op {
-    Completed { record: String },
-    Retry { due: i64, fault: String },
-    Snoozed { due: i64 },
+    /// `tail`: see [`record::finish`].
+    Completed {
+        tail: Arc<str>,
+        result: Option<String>,
+    },
+    Retry {
+        due: i64,
+        fault: String,
+    },
+    Snoozed {
+        due: i64,
+    },
     Released,
-    Dead { fault: String },
-    Cancelled { fault: String },
-    Expired { fault: String },
+    Dead {
+        fault: String,
+    },
+    Cancelled {
+        fault: String,
+    },
+    Expired {
+        fault: String,
+    },
 }
 
 impl Op {
@@ -41,24 +56,11 @@ impl Op {
             Self::Expired { .. } => "V",
         }
     }
-
-    fn write(&self, call: &mut Call) {
-        match self {
-            Self::Completed { record: text }
-            | Self::Dead { fault: text }
-            | Self::Cancelled { fault: text }
-            | Self::Expired { fault: text } => drop(call.text(text)),
-            Self::Retry { due, fault } => drop(call.arg(*due).text(fault)),
-            Self::Snoozed { due } => drop(call.arg(*due)),
-            Self::Released => {}
-        }
-    }
 }
 
 /// One end with all that hangs on it.
 struct Ending {
     id: JobId,
-    stored: Box<str>,
     token: Token,
     /// Among the jobs of its reserve; 0: not noted.
     place: u16,
@@ -66,15 +68,17 @@ struct Ending {
     /// What it tells the breaker: `a` answered, `o` outage, `s` nothing.
     says: &'static str,
     notes: Option<String>,
-    /// What was known of a completed job; its plain unique key becomes free.
+    /// What was known of the job.
     held: Option<HeldJob>,
+    /// Its id as it is stored, when nothing was.
+    stranger: Box<str>,
     follow_ups: Vec<Encoded>,
 }
 
 impl Ending {
     fn bytes(&self) -> usize {
         let op = match &self.op {
-            Op::Completed { record } => record.len(),
+            Op::Completed { .. } => self.record().iter().map(|piece| piece.len()).sum(),
             Op::Retry { fault, .. }
             | Op::Dead { fault }
             | Op::Cancelled { fault }
@@ -89,8 +93,36 @@ impl Ending {
         self.notes.is_some() || self.unique().is_some() || !self.follow_ups.is_empty()
     }
 
+    /// The plain unique key that becomes free; those of jobs that end badly the script knows.
     fn unique(&self) -> Option<&str> {
-        self.held.as_ref()?.slim.unique.as_deref()
+        let completed = matches!(self.op, Op::Completed { .. });
+        self.held.as_ref().filter(|_| completed)?.slim.unique.as_deref()
+    }
+
+    /// The job's id as it is stored.
+    fn stored(&self) -> &str {
+        self.held.as_ref().map_or(&self.stranger, |job| job.slim.stored_id())
+    }
+
+    /// The record of a completed job, in pieces. Of one that nobody knows nothing is written: no token of it fits.
+    fn record(&self) -> [&str; 5] {
+        match (&self.op, &self.held) {
+            (Op::Completed { tail, result }, Some(job)) => {
+                job.slim.completed(tail, result.as_deref().unwrap_or_default())
+            }
+            _ => Default::default(),
+        }
+    }
+
+    fn write(&self, call: &mut Call) {
+        call.text(self.stored());
+        match &self.op {
+            Op::Completed { .. } => drop(call.pieces(&self.record())),
+            Op::Dead { fault } | Op::Cancelled { fault } | Op::Expired { fault } => drop(call.text(fault)),
+            Op::Retry { due, fault } => drop(call.arg(*due).text(fault)),
+            Op::Snoozed { due } => drop(call.arg(*due)),
+            Op::Released => {}
+        }
     }
 }
 
@@ -143,18 +175,9 @@ impl Ends {
         ends: impl Iterator<Item = (JobId, u16, Op)>,
     ) -> Result<(), StoreError> {
         let ending = |(id, place, op)| {
-            let stored = stored_id(&id).into();
-            Ending {
-                id,
-                stored,
-                token,
-                place,
-                op,
-                says: "s",
-                notes: None,
-                held: None,
-                follow_ups: Vec::new(),
-            }
+            let stranger = stored_id(&id).into();
+            let (notes, held, follow_ups) = (None, None, Vec::new());
+            Ending { id, token, place, op, says: "s", notes, held, stranger, follow_ups }
         };
         let endings: Vec<Ending> = ends.map(ending).collect();
         self.shared.held.take(endings.iter().map(|ending| (&ending.id, token)), |_| ());
@@ -183,7 +206,7 @@ impl Ends {
         let held = self.look_up_strangers(&checked, held).await?;
 
         let mut tails = Tails { now: self.shared.now(), plain: None };
-        let write = |(one, job): (Checked, Option<HeldJob>)| {
+        let write = |(one, held): (Checked, Option<HeldJob>)| {
             let Checked { id, token, end, result, follow_ups, outage, notes } = one;
             let notes = prepared::notes_of(&end, notes);
             let notes = notes.map(|notes| serde_json::to_string(&notes).expect("notes are plain data"));
@@ -193,15 +216,12 @@ impl Ends {
                 (false, true) => "s",
                 (false, false) => "a",
             };
-            let mut held = None;
-            let place = job.as_ref().map_or(0, |job| job.place);
-            let stored = job.as_ref().map_or_else(|| stored_id(&id).into(), |job| job.stored.clone());
+            let place = held.as_ref().map_or(0, |job| job.place);
+            let stranger = if held.is_none() { stored_id(&id).into() } else { Box::default() };
             let op = match end {
                 End::Completed { .. } => {
-                    let record = job.as_ref().map(|job| tails.completed(job, result.as_deref()));
-                    held = job;
-                    // Of a job that nobody knows nothing is written: no token of it fits.
-                    Op::Completed { record: record.unwrap_or_default() }
+                    let tail = held.as_ref().map(|job| tails.of(job, result.as_deref()));
+                    Op::Completed { tail: tail.unwrap_or_default(), result }
                 }
                 End::Retry { at, fault } => Op::Retry { due: at.micros(), fault: record::fault(&fault) },
                 End::Dead { fault } => Op::Dead { fault: record::fault(&fault) },
@@ -211,7 +231,7 @@ impl Ends {
             };
             let follow_ups: Vec<Encoded> =
                 follow_ups.iter().map(|job: &prepared::Prepared| Encoded::of(job, &self.shared)).collect();
-            Ending { id, stored, token, place, op, says, notes, held, follow_ups }
+            Ending { id, token, place, op, says, notes, held, stranger, follow_ups }
         };
         Ok(checked.into_iter().zip(held).map(write).collect())
     }
@@ -238,12 +258,12 @@ impl Ends {
                 for ((n, stored), text) in some.iter().zip(found) {
                     let text = reply.maybe_text(text)?;
                     if !of_tries {
-                        let slim =
-                            text.as_deref().and_then(|text| Slim::of(&record::Record::read(text)?, text));
+                        let slim = text
+                            .as_deref()
+                            .and_then(|text| Slim::of(stored, &record::Record::read(text)?, text));
                         held[*n] = slim.map(|slim| HeldJob {
                             token: checked[*n].token,
                             place: 0,
-                            stored: stored.as_str().into(),
                             attempt: 1,
                             crashes: 0,
                             worker: "".into(),
@@ -286,8 +306,7 @@ impl Ends {
             let noted: Vec<u8> = places.iter().flat_map(|at| endings[*at].place.to_be_bytes()).collect();
             call.arg(*letter).arg(*says).arg(token.0).bytes(&noted).arg(places.len());
             for place in places {
-                call.text(&endings[*place].stored);
-                endings[*place].op.write(&mut call);
+                endings[*place].write(&mut call);
             }
         }
         if more {
@@ -320,20 +339,24 @@ struct Checked {
 /// in the same hands and without a result: theirs is written once.
 struct Tails {
     now: Timestamp,
-    plain: Option<(Arc<str>, String)>,
+    plain: Option<(Arc<str>, Arc<str>)>,
 }
 
 impl Tails {
-    fn completed(&mut self, job: &HeldJob, result: Option<&str>) -> String {
+    fn of(&mut self, job: &HeldJob, result: Option<&str>) -> Arc<str> {
         let result = result.unwrap_or_default();
-        let write = |attempt, crashes| record::finish(self.now, attempt, crashes, &job.worker, result);
+        let write = || record::finish(self.now, job.attempt, job.crashes, &job.worker, result).into();
         if job.attempt != 1 || job.crashes != 0 || !result.is_empty() {
-            return job.slim.completed(&write(job.attempt, job.crashes), result);
+            return write();
         }
-        if self.plain.as_ref().is_none_or(|(worker, _)| !Arc::ptr_eq(worker, &job.worker)) {
-            self.plain = Some((job.worker.clone(), write(1, 0)));
+        match &self.plain {
+            Some((worker, tail)) if Arc::ptr_eq(worker, &job.worker) => tail.clone(),
+            _ => {
+                let tail: Arc<str> = write();
+                self.plain = Some((job.worker.clone(), tail.clone()));
+                tail
+            }
         }
-        job.slim.completed(self.plain.as_ref().map_or("", |(_, tail)| tail), "")
     }
 }
 
@@ -346,14 +369,14 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
         call.arg(letter).arg("-").arg("-").arg("-").arg(n);
     };
     let notes: Vec<_> =
-        counted().filter_map(|ending| Some((&ending.stored, ending.notes.as_ref()?))).collect();
+        counted().filter_map(|ending| Some((ending.stored(), ending.notes.as_ref()?))).collect();
     if !notes.is_empty() {
         head(call, "N", notes.len());
         for (id, notes) in &notes {
             call.text(id).text(notes);
         }
     }
-    let keys: Vec<_> = counted().filter_map(|ending| Some((&ending.stored, ending.unique()?))).collect();
+    let keys: Vec<_> = counted().filter_map(|ending| Some((ending.stored(), ending.unique()?))).collect();
     if !keys.is_empty() {
         head(call, "U", keys.len());
         for (id, key) in &keys {
@@ -361,7 +384,7 @@ fn write_more(call: &mut Call, endings: &[Ending], answers: &[Settled]) {
         }
     }
     let jobs: Vec<_> =
-        counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (&ending.stored, job))).collect();
+        counted().flat_map(|ending| ending.follow_ups.iter().map(|job| (ending.stored(), job))).collect();
     if !jobs.is_empty() {
         head(call, "E", jobs.len());
         for (parent, job) in jobs {

@@ -88,8 +88,6 @@ pub(super) struct HeldJob {
     pub token: Token,
     /// Its place among the jobs of its reserve, from 1; 0: not noted.
     pub place: u16,
-    /// The job's id as it is stored.
-    pub stored: Box<str>,
     pub attempt: u32,
     pub crashes: u32,
     /// As it is stored.

@@ -1,7 +1,9 @@
 -- reserve: promotes a slice of what is due, asks the gate, hands out up to n jobs under one token.
 --
--- ARGV     queue n lease_us worker turns
--- returns  { token, wall, now, ids, records, tries }     tries: for each id, or false when no job came back ever
+-- ARGV     queue n lease_us worker turns inline
+-- returns  { token, wall, now, ids, records, tries }     ids: in one text, a space between them
+--            up to `inline` jobs: a record for each id; tries for each, or false when no job came back ever
+--            more: records is false, and tries 1 or false; the caller reads them with HMGET
 --      or  { "empty", wall, now, next due or false }
 --      or  { "held", wall, now, reason, until or false }  wall time
 --      or  { "again", wall, now }                         only stale entries were met: ask again at once
@@ -73,16 +75,21 @@ if took then took(c) end
 -- At least the time: a server that forgot its last steps (a snapshot, a power cut, a failover) repeats no token.
 local token = int(math.max(wall, (call('GET', P .. 'seq') or 0) + 1))
 call('SET', P .. 'seq', token)
-call('HSET', q .. 'run', token, ' ' .. table.concat(ids, ' ') .. ' ')
+local listed = table.concat(ids, ' ')
+call('HSET', q .. 'run', token, ' ' .. listed .. ' ')
 call('HSET', q .. 'live', token, string.rep('1', c))
 call('HSET', P .. 'who', token, queue .. ' ' .. ARGV[5])
 call('ZADD', P .. 'lease', int(wall + ARGV[4]), token)
-local records = call('HMGET', P .. 'jobs', unpack(ids))
-local tries = call('EXISTS', P .. 'tries') == 1 and call('HMGET', P .. 'tries', unpack(ids))
+-- Through a script a record costs the server twice what it costs by itself; one that comes alone must not wait.
+local records, tries = false, call('EXISTS', P .. 'tries') == 1 and 1
+if c <= tonumber(ARGV[7]) then
+  records = call('HMGET', P .. 'jobs', unpack(ids))
+  tries = tries and call('HMGET', P .. 'tries', unpack(ids))
+end
 bump(q, 'ready', -c)
 bump(q, 'running', c)
 bump(q, 'given', c)
 tell(queue, 'running', c, ids)
 -- The baton: what is left is for another, unless the gate holds it.
 if ready > c and room == want then wake(q) end
-return { token, int(wall), now_text, ids, records, tries }
+return { token, int(wall), now_text, listed, records, tries }

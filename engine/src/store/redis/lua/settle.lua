@@ -96,10 +96,10 @@ while i <= last do
   else
     if held[token] == nil then held[token] = places_of(q, token) or false end
     local ok, at, c, places = {}, {}, 0, held[token]
+    local bytes_of_places = { noted:byte(1, -1) }
     for k = 1, n do
       local a = i + (k - 1) * w
-      local high, low = noted:byte(2 * k - 1, 2 * k)
-      local its = high * 256 + low
+      local its = bytes_of_places[2 * k - 1] * 256 + bytes_of_places[2 * k]
       if places and its == 0 then its = place_of(q, token, ARGV[a]) end
       if places and places[its] == RUNS then
         places[its] = ENDED
@@ -111,17 +111,21 @@ while i <= last do
     place = place + n
     if c > 0 then
       if op == 'C' then
-        local put, large = {}, {}
+        local large = {}
         for k = 1, c do
-          local record = ARGV[at[k] + 1]
-          put[2 * k - 1], put[2 * k] = ok[k], record
-          if #record > LARGE then
-            large[#large + 1], large[#large + 2] = ok[k], #record
-            bytes = bytes + #record
+          local size = #ARGV[at[k] + 1]
+          if size > LARGE then
+            large[#large + 1], large[#large + 2] = ok[k], size
+            bytes = bytes + size
           end
         end
         if #large > 0 then call('HSET', q .. 'large', unpack(large)) end
-        call('HSET', P .. 'jobs', unpack(put))
+        if c == n then call('HSET', P .. 'jobs', unpack(ARGV, i, i + n * w - 1))
+        else
+          local put = {}
+          for k = 1, c do put[2 * k - 1], put[2 * k] = ok[k], ARGV[at[k] + 1] end
+          call('HSET', P .. 'jobs', unpack(put))
+        end
         call('LPUSH', q .. 'done', unpack(ok))
         if has_tries then call('HDEL', P .. 'tries', unpack(ok)) end
         if cancelling then call('SREM', q .. 'cancelling', unpack(ok)) end
