@@ -75,8 +75,9 @@ pub struct Demo {
     /// says].
     #[arg(long)]
     speed: Option<f64>,
-    /// Nothing moved for so many real seconds: what is not over by then is stuck.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// Nothing moved for so many real seconds: what is not over by then is stuck. The default outlasts a breaker that cools
+    /// at its longest (60 s) and a probe that fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     give_up_after: u64,
     /// With --server: the control port of the sandbox that the server uses [default: the demo starts one].
     #[arg(long, value_name = "URL", conflicts_with = "faults")]
