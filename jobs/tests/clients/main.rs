@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod script;
-
 mod haier;
 mod http;
 mod mail;

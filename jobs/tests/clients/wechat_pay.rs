@@ -13,8 +13,8 @@ use windlass_jobs::payments::wechat_pay::{
     NoticeContent, Packing, PaymentRef, PlatformKeys, Refund, RefundRequest, RefundStatus, Refused,
     TradeState, WechatPay, WechatPaySettings,
 };
+use windlass_testing::script::{Reply, Request, Script, json, nobody, status};
 
-use crate::script::{Reply, Request, Script, json, nobody, status};
 use crate::{CALL_TIMEOUT, START, http};
 
 pub const MERCHANT_PKCS8: &str = include_str!("keys/merchant_pkcs8.pem");
