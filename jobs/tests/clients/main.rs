@@ -7,6 +7,7 @@ mod http;
 mod mail;
 mod measures;
 mod mini_program;
+mod wechat_bills;
 mod wechat_pay;
 mod wechat_vectors;
 mod ylh;
