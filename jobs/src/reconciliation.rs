@@ -25,14 +25,16 @@ mod refunds;
 mod report;
 mod sorter;
 mod tell;
+mod view;
 
-pub use book::{
-    RECONCILIATION_ROWS_MAX, Reconciliation, ReconciliationPage, ReconciliationState, findings_of,
-    newest_day_compared, reconciliation, reconciliations,
-};
+pub use book::ReconciliationState;
 pub use compare::{Compared, Wanted, compare};
 pub use day::{BadDay, Day};
 pub use heal_finding::HealFinding;
 pub use reconcile_payments::ReconcilePayments;
 pub use report::{Changed, Leg, Open, Report, Side, UsedBill};
 pub use tell::{PAGE_FINDINGS_MAX, csv, html};
+pub use view::{
+    RECONCILIATION_ROWS_MAX, Reconciliation, ReconciliationPage, findings_of, newest_day_compared,
+    reconciliation, reconciliations,
+};

@@ -28,7 +28,6 @@ use crate::answer::{On, Refusal, Refused, answer, envelope, refused};
 use crate::credentials::{HaierCredentials, credentials};
 use crate::fault::{Endpoint, Fault};
 use crate::sealed::{jwt, open_jwt};
-use crate::wire::Shears;
 use crate::world::World;
 
 const PRODUCTS: &str = "/yilihuo/jsh-service-goods-mall-search/api/product-info/procurable-products-out/check-procurable-products";
@@ -104,16 +103,10 @@ fn refuse(why: Refused) -> Response {
 /// What one of the five calls reads.
 type Read = fn(&World, &HaierCredentials, &Value) -> Result<Value, Refusal>;
 
-struct Call {
-    world: Arc<World>,
-    on: Shears,
-    headers: HeaderMap,
-    path: &'static str,
-    body: Bytes,
-}
+type Call = crate::call::Call<Arc<World>>;
 
-async fn play(call: Call, read: Read) -> Response {
-    let Call { world, on, headers, path, body } = call;
+async fn play(call: Call, path: &str, read: Read) -> Response {
+    let Call { to: world, on, headers, body, .. } = call;
     if !is_let_in(&world, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -147,13 +140,8 @@ async fn play(call: Call, read: Read) -> Response {
     .await
 }
 
-async fn products(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    play(Call { world, on, headers, path: PRODUCTS, body }, |world, ours, asked| {
+async fn products(call: Call) -> Response {
+    play(call, PRODUCTS, |world, ours, asked| {
         expect(asked, "customerCode", ours.customer_code)?;
         expect(asked, "supplierCode", ours.supplier_code)?;
         expect(asked, "sendToCode", ours.send_to_code)?;
@@ -168,13 +156,8 @@ async fn products(
     .await
 }
 
-async fn price(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    play(Call { world, on, headers, path: PRICE, body }, |world, ours, asked| {
+async fn price(call: Call) -> Response {
+    play(call, PRICE, |world, ours, asked| {
         expect(asked, "customerCode", ours.customer_code)?;
         expect(asked, "sendToCode", ours.send_to_code)?;
         expect(asked, "priceType", "PT")?;
@@ -185,13 +168,8 @@ async fn price(
     .await
 }
 
-async fn stock(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    play(Call { world, on, headers, path: STOCK, body }, |world, ours, asked| {
+async fn stock(call: Call) -> Response {
+    play(call, STOCK, |world, ours, asked| {
         expect(asked, "salesCode", ours.customer_code)?;
         expect(asked, "senderCode", ours.send_to_code)?;
         expect(asked, "source", "JSH-B")?;
@@ -202,13 +180,8 @@ async fn stock(
     .await
 }
 
-async fn logistics_of_order(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    play(Call { world, on, headers, path: LOGISTICS, body }, |world, ours, asked| {
+async fn logistics_of_order(call: Call) -> Response {
+    play(call, LOGISTICS, |world, ours, asked| {
         expect(asked, "sellerCode", ours.customer_code)?;
         password(asked, "sellerPassword", ours.seller_password)?;
         let order_code = required(asked, "orderCode")?;
@@ -217,13 +190,8 @@ async fn logistics_of_order(
     .await
 }
 
-async fn balance(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    play(Call { world, on, headers, path: BALANCE, body }, |world, ours, asked| {
+async fn balance(call: Call) -> Response {
+    play(call, BALANCE, |world, ours, asked| {
         expect(asked, "customerCode", ours.customer_code)?;
         password(asked, "customerPassword", ours.customer_password)?;
         Ok(world.haier_today().balance(world.haier_ordered_fen() - world.haier.paid_in_fen()))

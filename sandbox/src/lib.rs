@@ -7,6 +7,7 @@
 
 mod answer;
 mod bills;
+mod call;
 mod config;
 mod control;
 mod course;

@@ -8,17 +8,16 @@ mod upload;
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Query, State};
+use axum::extract::Query;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{On, Refused, answer};
+use crate::answer::{Refused, answer};
 use crate::fault::Endpoint;
-use crate::wire::Shears;
 use crate::world::{Unrecorded, World};
 
 pub(crate) fn router(world: Arc<World>) -> Router {
@@ -45,23 +44,7 @@ struct Access {
     access_token: String,
 }
 
-struct Call {
-    world: Arc<World>,
-    on: Shears,
-    access: Access,
-    body: Bytes,
-}
-
-impl Call {
-    fn new(
-        State(world): State<Arc<World>>,
-        ConnectInfo(on): On,
-        Query(access): Query<Access>,
-        body: Bytes,
-    ) -> Self {
-        Self { world, on, access, body }
-    }
-}
+type Call = crate::call::Call<Arc<World>>;
 
 /// Lets the caller in, reads the JSON, plays the faults. What `act` gives is put beside `errcode: 0`.
 async fn play(
@@ -70,7 +53,10 @@ async fn play(
     key: impl FnOnce(&Value) -> String,
     act: impl FnOnce(&World, &Value) -> Result<Result<Value, Failure>, Unrecorded>,
 ) -> Response {
-    let Call { world, on, access, body } = call;
+    let Call { to: world, on, uri, body, .. } = call;
+    let Ok(Query(access)) = Query::<Access>::try_from_uri(&uri) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     if let Err(Failure(errcode, errmsg)) = token::check(&world, &access.access_token) {
         return wrong(errcode, &errmsg);
     }

@@ -15,9 +15,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
@@ -26,12 +24,11 @@ use self::bills::Desk;
 use self::limits::Limits;
 pub(crate) use self::refunds::fate;
 pub(crate) use self::signing::Keys;
-use crate::answer::{On, Refused, answer};
+use crate::answer::{Refused, answer};
 use crate::credentials::credentials;
 use crate::fault::{Endpoint, Fault};
 use crate::sealed::seal;
 use crate::times;
-use crate::wire::Shears;
 use crate::world::{Unrecorded, World};
 
 /// The certificate's own validity, as printed in it.
@@ -62,15 +59,8 @@ pub(crate) fn router(world: Arc<World>, keys: Arc<Keys>) -> Router {
         .with_state(Pay { world, keys, desk: Arc::default(), limits: Arc::default() })
 }
 
-/// One signed request, as it came.
-struct Call {
-    pay: Pay,
-    on: Shears,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-}
+/// One signed request.
+type Call = crate::call::Call<Pay>;
 
 /// What is answered, before it is signed.
 struct Reply {
@@ -100,7 +90,7 @@ async fn play(
     key: &str,
     act: impl FnOnce(&World) -> Result<Reply, Unrecorded>,
 ) -> Response {
-    let Pay { world, keys, .. } = &call.pay;
+    let Pay { world, keys, .. } = &call.to;
     if let Err(why) = keys.check(&world.clock, &call.method, &call.uri, &call.headers, &call.body) {
         let refusal = Reply::error(StatusCode::UNAUTHORIZED, "SIGN_ERROR", why);
         return keys.signed(&world.clock, &call.headers, refusal, None);
@@ -142,14 +132,7 @@ fn unknown_merchant() -> Reply {
 }
 
 /// facts: wechat-pay.md 3, platform certificates.
-async fn certificates(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
+async fn certificates(call: Call) -> Response {
     play(call, Endpoint::PayRead, "certificates", |world| {
         let ours = credentials().wechat_pay;
         let nonce = nonce(world, &["certificate"]);

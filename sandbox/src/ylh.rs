@@ -12,7 +12,6 @@ pub(crate) use create::refusal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Bytes;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -26,7 +25,6 @@ use crate::answer::{On, Refusal, Refused, answer, envelope, refused};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::sealed::{base64, jwt, open_jwt};
-use crate::wire::Shears;
 use crate::world::{Unrecorded, World};
 
 /// Four services, four base paths (facts: ylh.md 1; production's).
@@ -110,12 +108,7 @@ fn is_let_in(world: &World, headers: &HeaderMap) -> bool {
         .is_some_and(|exp| world.clock.now().secs() < exp)
 }
 
-struct Call {
-    world: Arc<World>,
-    on: Shears,
-    headers: HeaderMap,
-    body: Bytes,
-}
+type Call = crate::call::Call<Arc<World>>;
 
 /// Lets the caller in, reads the JSON, plays the faults and puts the result into the envelope. `key` names what the
 /// call is about.
@@ -125,7 +118,7 @@ async fn play(
     key: impl FnOnce(&Value) -> String,
     act: impl FnOnce(&World, &Value) -> Result<Result<Value, Refusal>, Unrecorded>,
 ) -> Response {
-    let Call { world, on, headers, body } = call;
+    let Call { to: world, on, headers, body, .. } = call;
     if !is_let_in(&world, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }

@@ -10,8 +10,9 @@ use windlass_engine::gate::GateRules;
 use windlass_engine::store::End;
 use windlass_engine::{JobId, State};
 use windlass_jobs::outbox::{Relay, RelaySettings};
+use windlass_testing::NOON;
 
-use crate::support::{NOON, TestDoor, normal, open_ledger, order, parcel};
+use crate::support::{TestDoor, normal, open_ledger, order, parcel};
 
 #[tokio::test]
 async fn an_accepted_job_is_stored_and_can_be_asked_for() {

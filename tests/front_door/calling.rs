@@ -3,8 +3,6 @@
 use insta::assert_json_snapshot;
 use reqwest::Method;
 use serde_json::json;
-use windlass_engine::context::AttemptFacts;
-use windlass_engine::{Job, JobContext, NewJob};
 use windlass_jobs::callback::{CALLBACK_BODY_BYTES_MAX, CallbackVerdict, NewCallback, callback};
 use windlass_jobs::effect::{Asked, Effect, EffectKind, perform};
 use windlass_jobs::orders::FulfilOrder;
@@ -12,8 +10,9 @@ use windlass_jobs::outside::{Fault, OutsideError, System};
 use windlass_jobs::payments::WechatCallback;
 use windlass_jobs::suppliers::YLH_CALLBACK_SOURCE;
 use windlass_sandbox::credentials;
+use windlass_testing::attempt;
 
-use crate::support::{Answer, NOON, TestDoor, normal};
+use crate::support::{Answer, TestDoor, normal};
 
 #[tokio::test]
 async fn a_callback_is_kept_byte_for_byte_although_it_is_refused() {
@@ -71,18 +70,7 @@ async fn an_order_is_told_with_its_story() {
         "total_fen": 199_900,
     }}))
     .unwrap();
-    let new = NewJob::of(&job, &door.clock);
-    let facts = AttemptFacts {
-        id: new.id.clone(),
-        queue: new.queue.as_str().into(),
-        attempt: 1,
-        attempts_max: 10,
-        due_at: NOON,
-        created_at: NOON,
-        deadline_at: None,
-    };
-    let context = JobContext::new(facts, new.envelope, door.clock.clone());
-    job.run(&door.shop, &context).await.map_err(|e| e.cause().to_string()).unwrap();
+    attempt(&door.shop, job, 1).await.map_err(|e| e.cause().to_string()).unwrap();
     let told = door.get("/v1/orders/SO-1001").await.json();
     assert_json_snapshot!("an_order", normal(told));
 }

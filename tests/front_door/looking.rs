@@ -7,8 +7,9 @@ use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 use windlass_engine::gate::{GateRules, Pause};
 use windlass_engine::store::{End, FaultCause, JobFault, WorkerBeat};
+use windlass_testing::NOON;
 
-use crate::support::{NOON, TestDoor, normal, order, parcel};
+use crate::support::{TestDoor, normal, order, parcel};
 
 #[tokio::test]
 async fn a_job_tells_its_whole_story() {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use windlass_engine::store::{End, FaultCause, JobFault};
 use windlass_engine::{JobId, State};
 use windlass_jobs::ledger::last_act;
+use windlass_testing::NOON;
 
-use crate::support::{NOON, TestDoor, order, parcel};
+use crate::support::{TestDoor, order, parcel};
 
 /// Ends the next job of the queue as dead.
 async fn bury(door: &TestDoor, queue: &str) -> JobId {

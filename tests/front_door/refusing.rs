@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use windlass::front_door::Limits;
 use windlass_engine::store::ENVELOPE_BYTES_MAX;
+use windlass_testing::NOON;
 
-use crate::support::{Answer, NOON, TestDoor, normal, parcel};
+use crate::support::{Answer, TestDoor, normal, parcel};
 
 /// A job with one field changed.
 fn with(field: &str, value: Value) -> Value {

@@ -8,9 +8,10 @@ use windlass_engine::JobTable;
 use windlass_engine::schedule::{Entry, Schedules, paused_since};
 use windlass_engine::store::End;
 use windlass_jobs::ledger::last_act;
+use windlass_testing::NOON;
 
 use crate::support::kinds::TOYS;
-use crate::support::{Answer, NOON, TestDoor};
+use crate::support::{Answer, TestDoor};
 
 const SCHEDULES: &str = r#"
 [weigh]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use windlass_servers::psql;
 
 use crate::process::Ended;
+use crate::production::production;
 use crate::site::{Part, Site, exchange, get, request, until};
 
 struct Key {
@@ -170,48 +171,18 @@ fn the_command_line_shows_its_key() {
 #[test]
 fn in_production_the_door_does_not_open_without_a_key() {
     let site = Site::new();
-    let production = |args: &[&str]| {
+    let in_production = |args: &[&str]| {
         let mut command = site.command(args);
-        command.envs(PRODUCTION);
-        command.env("WECHAT_PAY_PRIVATE_KEY", include_str!("../../sandbox/keys/TEST-ONLY-merchant.key.pem"));
+        command.envs(production()).env("WINDLASS_DATA", "data").env("WINDLASS_LOG", "info");
         command
     };
     let api = ["api", "--json", "--listen", "127.0.0.1:0"];
-    site.place.start(production(&api)).end().says(2, &["windlass keys create"]);
+    site.place.start(in_production(&api)).end().says(2, &["windlass keys create"]);
     let create = ["keys", "create", "--json", "--name", "shop", "--scopes", "jobs:read"];
-    let made = site.place.start(production(&create)).end().well().json();
+    let made = site.place.start(in_production(&create)).end().well().json();
     let text = made["key"].as_str().unwrap().to_owned();
-    let api = site.start(production(&api));
+    let api = site.start(in_production(&api));
     assert_eq!(get(&api.door, "/v1/stats").0, 401);
     let key = Key { id: made["id"].as_str().unwrap().to_owned(), text };
     assert_eq!(key.call(&api, "GET", "/v1/stats", "").0, 200);
 }
-
-const PRODUCTION: [(&str, &str); 26] = [
-    ("WINDLASS_ENV", "production"),
-    ("SECRET_KEY", "k3y-0123456789-abcdefghijklmnopqrstuv"),
-    ("HAIER_CLIENT_ID", "shop-42"),
-    ("HAIER_CLIENT_SECRET", "s3cr3t-haier-client"),
-    ("HAIER_CUSTOMER_CODE", "8800000042"),
-    ("HAIER_SEND_TO_CODE", "8800000043"),
-    ("HAIER_PASSWORD", "p4ss-products"),
-    ("HAIER_SELLER_PASSWORD", "p4ss-stock"),
-    ("YLH_CLIENT_ID", "open_api_shop"),
-    ("YLH_CLIENT_PASSWORD", "s3cr3t-ylh-client"),
-    ("YLH_USERNAME", "shop"),
-    ("YLH_PASSWORD", "p4ss-ylh"),
-    ("YLH_SOURCE_SYSTEM", "SHOP"),
-    ("YLH_SHOP_NAME", "Shop"),
-    ("YLH_SELLER_CODE", "8800000042"),
-    ("YLH_CALLBACK_APP_KEY", "APPKEY9"),
-    ("YLH_CALLBACK_SECRET", "s3cr3t-callback"),
-    ("WECHAT_APPID", "wx0123456789abcdef"),
-    ("WECHAT_SECRET", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
-    ("WECHAT_PAY_MCHID", "1900000042"),
-    ("WECHAT_PAY_SERIAL_NO", "5157F09EFDC096DE15EBE81A47057A72"),
-    ("WECHAT_PAY_APIV3_KEY", "0123456789abcdefghijklmnopqrstuv"),
-    ("EMAIL_HOST", "smtp.shop.example"),
-    ("DEFAULT_FROM_EMAIL", "shop@shop.example"),
-    ("WINDLASS_DATA", "data"),
-    ("WINDLASS_LOG", "info"),
-];

@@ -6,6 +6,9 @@
 #[expect(dead_code, reason = "not every target needs all of it")]
 mod process;
 
+#[path = "../support/production.rs"]
+mod production;
+
 #[path = "../demo/summary.rs"]
 mod summary;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use windlass_engine::Timestamp;
 
 use super::bill_side;
-use super::book::{self, Asked, Begun, KeptBill, Reconciliation, ReconciliationState, Running};
+use super::book::{self, Asked, Begun, KeptBill, ReconciliationState, Running};
 use super::carry::{Carried, Carries, CarryCounts, raise_due};
 use super::day::Day;
 use super::found::{Bounds, Difference, Found};
@@ -18,6 +18,7 @@ use super::ledger_side;
 use super::payments::PaymentsLeg;
 use super::refunds::RefundsLeg;
 use super::report::{Changed, Leg, Open, Report, Side, UsedBill};
+use super::view::Reconciliation;
 use crate::findings::FindingType;
 use crate::ledger::{Ledger, LedgerError};
 use crate::settings::Settings;

@@ -7,10 +7,11 @@ use std::path::Path;
 
 use futures_util::TryStreamExt;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::day::Day;
 use super::records::{OurPayment, OurRefund};
-use super::sorter::{Sorted, Sorter};
+use super::sorter::{Record, Sorted, Sorter};
 use crate::ledger::{Ledger, LedgerError};
 use crate::payments::RefundState;
 use crate::stored::parsed;
@@ -30,42 +31,24 @@ pub struct SortedSide<R> {
 /// # Errors
 /// When the ledger is away or the disk is full.
 pub async fn payments(ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Result<SortedSide<OurPayment>> {
-    let mut sorter = Sorter::new(folder);
-    let (mut sum_fen, mut after_at, mut after_no) = (0_i64, day.start().micros(), String::new());
-    loop {
-        let mut rows = sqlx::query(
-            "SELECT out_trade_no, order_no, state, amount_fen, paid_fen, transaction_id, paid_at FROM payments \
-             WHERE (paid_at, out_trade_no) > ($1, $2) AND paid_at < $3 ORDER BY paid_at, out_trade_no LIMIT $4",
-        )
-        .bind(after_at)
-        .bind(after_no.clone())
-        .bind(day.end().micros())
-        .bind(PAGE_ROWS)
-        .fetch(ledger.reads());
-        let mut read = 0;
-        while let Some(row) = rows.try_next().await.map_err(LedgerError::from)? {
-            let payment = OurPayment {
+    let table = Table {
+        page: "SELECT out_trade_no, order_no, state, amount_fen, paid_fen, transaction_id, paid_at FROM payments \
+               WHERE (paid_at, out_trade_no) > ($1, $2) AND paid_at < $3 ORDER BY paid_at, out_trade_no LIMIT $4",
+        read: |row| {
+            Ok(OurPayment {
                 out_trade_no: row.try_get("out_trade_no")?,
                 order_no: row.try_get("order_no")?,
-                state: parsed(&row, "state")?,
+                state: parsed(row, "state")?,
                 amount_fen: row.try_get("amount_fen")?,
                 paid_fen: row.try_get("paid_fen")?,
                 transaction_id: row.try_get::<Option<String>, _>("transaction_id")?.unwrap_or_default(),
                 paid_at: row.try_get("paid_at")?,
-            };
-            read += 1;
-            after_at = payment.paid_at;
-            after_no.clone_from(&payment.out_trade_no);
-            if payment.state.has_money() {
-                sum_fen = sum_fen.saturating_add(payment.paid_fen);
-                sorter.push(&payment).await?;
-            }
-        }
-        if read < PAGE_ROWS {
-            break;
-        }
-    }
-    Ok(SortedSide { count: sorter.len(), sum_fen, rows: sorter.sorted().await? })
+            })
+        },
+        place: |payment| (payment.paid_at, &payment.out_trade_no),
+        fen: |payment| payment.state.has_money().then_some(payment.paid_fen),
+    };
+    table.sorted(ledger, folder, day).await
 }
 
 /// Our refunds that were requested on the day and that the channel has, or may have, taken.
@@ -73,40 +56,66 @@ pub async fn payments(ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Resul
 /// # Errors
 /// As [`payments`].
 pub async fn refunds(ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Result<SortedSide<OurRefund>> {
-    let mut sorter = Sorter::new(folder);
-    let (mut sum_fen, mut after_at, mut after_no) = (0_i64, day.start().micros(), String::new());
-    loop {
-        let mut rows = sqlx::query(
-            "SELECT refund_no, order_no, state, amount_fen, refund_id, requested_at FROM refunds \
-             WHERE (requested_at, refund_no) > ($1, $2) AND requested_at < $3 \
-             ORDER BY requested_at, refund_no LIMIT $4",
-        )
-        .bind(after_at)
-        .bind(after_no.clone())
-        .bind(day.end().micros())
-        .bind(PAGE_ROWS)
-        .fetch(ledger.reads());
-        let mut read = 0;
-        while let Some(row) = rows.try_next().await.map_err(LedgerError::from)? {
-            let refund = OurRefund {
+    let table = Table {
+        page: "SELECT refund_no, order_no, state, amount_fen, refund_id, requested_at FROM refunds \
+               WHERE (requested_at, refund_no) > ($1, $2) AND requested_at < $3 \
+               ORDER BY requested_at, refund_no LIMIT $4",
+        read: |row| {
+            Ok(OurRefund {
                 refund_no: row.try_get("refund_no")?,
                 order_no: row.try_get("order_no")?,
-                state: parsed(&row, "state")?,
+                state: parsed(row, "state")?,
                 amount_fen: row.try_get("amount_fen")?,
                 refund_id: row.try_get("refund_id")?,
                 requested_at: row.try_get("requested_at")?,
-            };
-            read += 1;
-            after_at = refund.requested_at;
-            after_no.clone_from(&refund.refund_no);
-            sum_fen = sum_fen.saturating_add(if owes_a_row(refund.state) { refund.amount_fen } else { 0 });
-            sorter.push(&refund).await?;
+            })
+        },
+        place: |refund| (refund.requested_at, &refund.refund_no),
+        fen: |refund| Some(if owes_a_row(refund.state) { refund.amount_fen } else { 0 }),
+    };
+    table.sorted(ledger, folder, day).await
+}
+
+/// A table of ours, as one side of a leg.
+struct Table<R> {
+    /// Rows after an instant ($1) and a number ($2) and before an instant ($3), at most so many ($4).
+    page: &'static str,
+    read: fn(&AnyRow) -> Result<R, sqlx::Error>,
+    /// The instant and the number that rows are read in the order of.
+    place: fn(&R) -> (i64, &str),
+    /// What a row adds to the total; None: it has no part in the comparison.
+    fen: fn(&R) -> Option<i64>,
+}
+
+impl<R: Record> Table<R> {
+    async fn sorted(&self, ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Result<SortedSide<R>> {
+        let mut sorter = Sorter::new(folder);
+        let (mut sum_fen, mut after_at, mut after_no) = (0_i64, day.start().micros(), String::new());
+        loop {
+            let mut rows = sqlx::query(self.page)
+                .bind(after_at)
+                .bind(after_no.clone())
+                .bind(day.end().micros())
+                .bind(PAGE_ROWS)
+                .fetch(ledger.reads());
+            let mut read = 0;
+            while let Some(row) = rows.try_next().await.map_err(LedgerError::from)? {
+                let ours = (self.read)(&row)?;
+                read += 1;
+                let (at, no) = (self.place)(&ours);
+                after_at = at;
+                no.clone_into(&mut after_no);
+                if let Some(fen) = (self.fen)(&ours) {
+                    sum_fen = sum_fen.saturating_add(fen);
+                    sorter.push(&ours).await?;
+                }
+            }
+            if read < PAGE_ROWS {
+                break;
+            }
         }
-        if read < PAGE_ROWS {
-            break;
-        }
+        Ok(SortedSide { count: sorter.len(), sum_fen, rows: sorter.sorted().await? })
     }
-    Ok(SortedSide { count: sorter.len(), sum_fen, rows: sorter.sorted().await? })
 }
 
 /// A refund that WeChat took is in a bill, whatever became of it later (facts: wechat-pay.md 10).

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::book::Reconciliation;
 use super::report::{Leg, Report, Side};
+use super::view::Reconciliation;
 use crate::findings::Finding;
 use crate::money::Fen;
 

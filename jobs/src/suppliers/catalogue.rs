@@ -15,6 +15,8 @@ mod statement;
 mod stock;
 mod view;
 
+use std::collections::BTreeMap;
+
 pub use events::CatalogueEvent;
 pub(crate) use prices::{Prices, keep_prices, why_unpriced};
 pub(crate) use products::{keep_products, keep_unknown, retire_products};
@@ -27,3 +29,9 @@ pub use view::{
 
 /// Rows of one statement: the codes of one call, and no more parameters than parse fast (design: sql.md, bulk load).
 pub(crate) const ROWS_AT_ONCE: usize = 20;
+
+/// What an answer says of each code, in the order of the codes, in which everybody takes the rows; of a code that it
+/// names twice, its last word.
+fn by_code<'a, T>(said: impl IntoIterator<Item = (&'a str, T)>) -> Vec<T> {
+    said.into_iter().collect::<BTreeMap<_, _>>().into_values().collect()
+}

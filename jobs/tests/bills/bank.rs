@@ -9,23 +9,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use serde_json::Value;
-use windlass_engine::context::AttemptFacts;
-use windlass_engine::{Clock, Job, JobContext, JobError, NewJob};
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
-use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
-use windlass_jobs::notifications::mail::{MailSettings, Mailer};
-use windlass_jobs::notifications::{Notifier, Templates};
-use windlass_jobs::outside::{Http, HttpSettings, Secret};
+use windlass_engine::{Clock, JobError};
+use windlass_jobs::ledger::Ledger;
 use windlass_jobs::payments::FetchBill;
 use windlass_jobs::payments::bill::BillType;
-use windlass_jobs::payments::wechat_pay::{MerchantKey, WechatPay, WechatPaySettings};
-use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
-use windlass_jobs::suppliers::ylh::{CallbackKeys, Ylh, YlhSettings};
-use windlass_jobs::token::Tokens;
+use windlass_jobs::payments::wechat_pay::{MerchantKey, WechatPaySettings};
 use windlass_jobs::{Settings, Shop};
+use windlass_testing::script::{Reply, Request, Script, status};
+use windlass_testing::{TestShop, attempt};
 
 use crate::made::MCHID;
-use crate::script::{Reply, Request, Script, status};
 
 const MERCHANT_KEY: &str = include_str!("../clients/keys/merchant_pkcs8.pem");
 const PLATFORM_KEY: &str = include_str!("../clients/keys/platform_pkcs1.pem");
@@ -96,9 +89,6 @@ impl Bank {
 
     /// A shop whose bank this is.
     pub fn shop(&self, ledger: &Ledger, settings: Settings) -> Shop {
-        let clock = ledger.clock().clone();
-        let http = Http::new(&HttpSettings::default(), clock.clone()).unwrap();
-        let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), "test");
         let pay = WechatPaySettings {
             base_url: self.script.url(),
             mchid: MCHID.into(),
@@ -109,21 +99,7 @@ impl Bank {
             bill_timeout: Duration::from_secs(20),
             ..WechatPaySettings::default()
         };
-        let templates = Templates::load(None).unwrap();
-        let notifier =
-            Notifier::new(templates, &Secret::default(), settings.webhook_post(), clock.clone()).unwrap();
-        Shop {
-            haier: Haier::new(http.clone(), tokens.clone(), HaierSettings::default()),
-            ylh: Ylh::new(http.clone(), tokens.clone(), YlhSettings::default()),
-            ylh_callback_keys: CallbackKeys { app_key: String::new(), secrets: vec![] },
-            wechat_pay: WechatPay::new(http.clone(), pay).unwrap(),
-            mini_program: MiniProgram::new(http, tokens, MiniProgramSettings::default()),
-            mailer: Mailer::new(MailSettings::default(), clock.clone()),
-            notifier,
-            settings,
-            clock,
-            ledger: ledger.clone(),
-        }
+        TestShop { wechat_pay: pay, ..TestShop::alone(settings) }.open(ledger)
     }
 }
 
@@ -203,18 +179,7 @@ fn signed(clock: &Clock, code: u16, body: &str) -> Reply {
 
 /// Runs one attempt.
 pub async fn run(shop: &Shop, job: FetchBill) -> Result<Value, JobError> {
-    let new = NewJob::of(&job, &shop.clock);
-    let facts = AttemptFacts {
-        id: new.id.clone(),
-        queue: new.queue.as_str().into(),
-        attempt: 1,
-        attempts_max: 5,
-        due_at: shop.clock.now(),
-        created_at: shop.clock.now(),
-        deadline_at: None,
-    };
-    let context = JobContext::new(facts, new.envelope, shop.clock.clone());
-    Ok(job.run(shop, &context).await?.into_parts().0.unwrap_or_default())
+    Ok(attempt(shop, job, 1).await?.into_parts().0.unwrap_or_default())
 }
 
 /// Runs one attempt at one bill.

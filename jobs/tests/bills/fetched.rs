@@ -8,10 +8,10 @@ use windlass_jobs::ledger::Ledger;
 use windlass_jobs::payments::FetchBill;
 use windlass_jobs::payments::bill::{BillRow, BillState, BillType, bills, newest_ready, read_trade};
 use windlass_jobs::{Settings, Shop};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 use crate::bank::{Bank, Mishap, Word, fetch, run, sha1, waiting};
 use crate::made::{payment, refund, trade};
-use crate::place::{Engine, Place};
 use crate::stored::key;
 
 on_every_engine! {

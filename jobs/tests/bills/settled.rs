@@ -7,11 +7,11 @@ use windlass_engine::{Timestamp, Verdict};
 use windlass_jobs::findings::{FindingState, FindingType};
 use windlass_jobs::payments::FetchBill;
 use windlass_jobs::payments::bill::{BillState, BillType, bills, read_trade};
+use windlass_testing::{Engine, on_every_engine};
 
 use crate::bank::{Word, fetch, run, waiting};
 use crate::fetched::{DAY, Scene};
 use crate::made::{TEN, fund, payment, trade};
-use crate::place::Engine;
 
 on_every_engine! {
     a_morning_sends_for_what_is_wanted_and_the_next_half_hour_for_nothing_more,

@@ -5,10 +5,10 @@ use windlass_jobs::ledger::{Ledger, LedgerError};
 use windlass_jobs::payments::bill::{
     BillError, BillKey, BillRow, BillType, BillWriter, Line, bills, newest_ready, read_fund, read_trade,
 };
+use windlass_testing::{Engine, Place, on_every_engine};
 
 use crate::bank::sha1;
 use crate::made::{MCHID, fund, payment, refund, trade};
-use crate::place::{Engine, Place};
 
 on_every_engine! {
     a_stored_bill_is_read_back_row_by_row,

@@ -5,8 +5,8 @@ use windlass_engine::Clock;
 use windlass_jobs::money::Fen;
 use windlass_jobs::outside::Fault;
 use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
+use windlass_testing::script::{Reply, Request, Script, json, status};
 
-use crate::script::{Reply, Request, Script, json, status};
 use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN: &str = r#"{"expires_at":1767583600,"expires_in":3600,"token":"TOKEN"}"#;

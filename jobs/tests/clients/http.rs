@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use windlass_engine::Clock;
 use windlass_jobs::outside::{Answer, BODY_BYTES_MAX, Call, Fault, OutsideError, System};
+use windlass_testing::script::{Reply, Script, json, nobody, status};
 
-use crate::script::{Reply, Script, json, nobody, status};
 use crate::{CALL_TIMEOUT, START, http};
 
 fn calls() -> [Call; 2] {

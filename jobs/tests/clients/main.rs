@@ -2,13 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod script;
-
 mod haier;
 mod http;
 mod mail;
 mod measures;
 mod mini_program;
+mod wechat_bills;
 mod wechat_pay;
 mod wechat_vectors;
 mod ylh;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use metrics::{
     Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
+use windlass_testing::script::{Script, status};
 
-use crate::script::{Script, status};
 use crate::wechat_pay::{REFUND, pay, probe, signed};
 
 #[derive(Clone, Default)]

@@ -8,8 +8,8 @@ use windlass_jobs::mini_program::{
     ShippedParcel, ShippingUpload, SubscribeMessage, UploadAnswer,
 };
 use windlass_jobs::outside::Fault;
+use windlass_testing::script::{Reply, Request, Script, json, nobody, status};
 
-use crate::script::{Reply, Request, Script, json, nobody, status};
 use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN_PATH: &str = "/cgi-bin/stable_token";

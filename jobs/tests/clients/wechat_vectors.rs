@@ -44,7 +44,7 @@ async fn callbacks_are_taken_and_refused_as_the_vectors_say() {
     let Some(vectors) = vectors("wechat-signature-vectors.json") else { return };
     let platform = &vectors["platform"];
     let settings = WechatPaySettings {
-        base_url: crate::script::nobody().await,
+        base_url: windlass_testing::script::nobody().await,
         appid: "wxfake0000000001".into(),
         mchid: text(&vectors["merchant"]["mchid"]).into(),
         merchant_serial_no: "A".into(),

@@ -7,8 +7,8 @@ use windlass_jobs::outside::Fault;
 use windlass_jobs::suppliers::ylh::{
     CancelAsked, Consignee, Created, SupplierLine, SupplierOrder, Ylh, YlhPaths, YlhSettings,
 };
+use windlass_testing::script::{Reply, Request, Script, json, nobody, status};
 
-use crate::script::{Reply, Request, Script, json, nobody, status};
 use crate::{CALL_TIMEOUT, START, http, tokens};
 
 const TOKEN: &str = r#"{"access_token":"FAKE-ACCESS","token_type":"bearer","expires_in":7200,"scope":"all"}"#;

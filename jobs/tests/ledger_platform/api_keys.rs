@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::place::{Engine, Place};
 use windlass_jobs::ledger::LedgerError;
 use windlass_jobs::ledger::api_keys::{self, API_KEY_TEXT_BYTES_MAX, ApiKey, NewApiKey};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     a_key_is_stored_once_and_found_by_its_id_and_its_hash,

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::place::{Engine, NOON, Place};
 use windlass_engine::{Clock, JobError, Verdict};
 use windlass_jobs::effect::{
     Asked, Effect, EffectError, EffectKind, EffectState, Ended, effects, effects_about, effects_in_doubt,
@@ -11,6 +10,7 @@ use windlass_jobs::effect::{
 };
 use windlass_jobs::ledger::{Ledger, timeline};
 use windlass_jobs::outside::{Fault, OutsideError, System};
+use windlass_testing::{Engine, NOON, Place, on_every_engine};
 
 on_every_engine! {
     a_recorded_answer_is_given_without_a_call,

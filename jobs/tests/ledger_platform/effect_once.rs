@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::place::{Engine, Place};
 use proptest::prelude::*;
 use tokio::sync::Notify;
 use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, Repeat, effects_about, perform};
 use windlass_jobs::ledger::{Ledger, TIMELINE_ROWS_MAX, timeline};
 use windlass_jobs::outside::{Fault, OutsideError, System};
+use windlass_testing::{Engine, Place};
 
 /// Long enough for a call that answers at once, short enough to wait for a dead caller.
 const TELL_TIME_MAX: Duration = Duration::from_millis(150);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::place::{Engine, Place};
 use serde_json::{Value, json};
 use windlass_jobs::findings::{
     Acted, FINDING_KEY_BYTES_MAX, FindingFilter, FindingState, FindingType, NewFinding, Resolution,
     assign_finding, finding, finding_id, findings, findings_of_order, findings_open_by_type, resolve_finding,
 };
 use windlass_jobs::ledger::{Ledger, LedgerError, timeline};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     what_is_raised_twice_is_one_case,

@@ -12,8 +12,7 @@ use windlass_jobs::housekeeping::backups::{BACKUP_KINDS_MAX, NewBackup, list, re
 use windlass_jobs::housekeeping::keep::{KEEP, KEPT_FOR_EVER, TIDIED_ELSEWHERE};
 use windlass_jobs::housekeeping::{Pruned, check_backups, prune};
 use windlass_jobs::ledger::{Ledger, LedgerError};
-
-use crate::place::{Engine, Place};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Before every bound.

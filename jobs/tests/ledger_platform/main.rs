@@ -4,28 +4,6 @@
 //! A claim is an `async fn(Engine)`; `on_every_engine!` makes a test of it for each engine. What only one engine can
 //! do to us (locked files, servers that go away) has tests of its own.
 
-/// Makes a test of each claim for each engine.
-macro_rules! on_every_engine {
-    ($($claim:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $claim() {
-                    super::$claim(crate::place::Engine::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $claim() {
-                    super::$claim(crate::place::Engine::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-
 #[cfg(test)]
 mod api_keys;
 #[cfg(test)]
@@ -50,8 +28,6 @@ mod outbox_kill;
 mod outbox_others;
 #[cfg(test)]
 mod outbox_relay;
-#[cfg(test)]
-mod place;
 #[cfg(test)]
 mod races;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::job::{id, job};
-use crate::place::{Engine, Place};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use windlass_jobs::ledger::{Ledger, LedgerError};
 use windlass_jobs::outbox::{OutboxCounts, Put};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     many_openings_at_once_migrate_once_and_agree_which_ledger_it_is,

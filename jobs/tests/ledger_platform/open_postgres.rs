@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::place::{Engine, NOON, Place};
 use windlass_engine::Clock;
 use windlass_jobs::ledger::{Ledger, LedgerError};
 use windlass_servers::{Postgres, psql};
+use windlass_testing::{Engine, NOON, Place};
 
 async fn refusal(url: &str) -> String {
     match Ledger::open(url, &Clock::by_hand(NOON)).await {

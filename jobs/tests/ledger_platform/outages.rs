@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::job::{id, job};
-use crate::place::NOON;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Clock, State, Store};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{Put, Relay, RelaySettings};
 use windlass_servers::Postgres;
+use windlass_testing::NOON;
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {

@@ -5,11 +5,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::job::{id, job};
-use crate::place::{Engine, Place};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Clock, State, Store};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{Relay, RelaySettings};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     a_kill_between_commit_and_hand_over_loses_nothing,

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::{Engine, NOON, Place};
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::{Priority, State, Store};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{HandedOver, OutboxState, Put, Relay, RelaySettings};
 use windlass_servers::psql;
+use windlass_testing::{Engine, NOON, Place, on_every_engine};
 
 on_every_engine! {
     id_kind_and_payload_make_a_job_of_its_kind,

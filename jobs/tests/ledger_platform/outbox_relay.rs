@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::{Engine, Place};
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::GateRules;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -12,6 +11,7 @@ use windlass_engine::store::{Action, Ask, End, FaultCause, JobFault, Settled, Se
 use windlass_engine::{JobId, NewJob, State, Store, StoreError, Unique};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{HandedOver, OutboxCounts, OutboxState, Put, Relay, RelayError, RelaySettings};
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     accepted_jobs_are_handed_over_in_order,
@@ -77,7 +77,7 @@ fn completed() -> End {
 }
 
 fn dead() -> End {
-    let (attempt, at, cause) = (1, crate::place::NOON, FaultCause::Error);
+    let (attempt, at, cause) = (1, windlass_testing::NOON, FaultCause::Error);
     End::Dead { fault: JobFault { attempt, at, cause, message: "no".to_owned() } }
 }
 

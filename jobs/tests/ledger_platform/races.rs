@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::{Engine, NOON, Place};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::store::sqlite::SqliteStore;
@@ -16,6 +15,7 @@ use windlass_jobs::effect::{Asked, Effect, EffectError, EffectKind, Ended, perfo
 use windlass_jobs::ledger::{Ledger, LedgerShelf, timeline};
 use windlass_jobs::outbox::{OutboxState, Put, Relay, RelaySettings};
 use windlass_jobs::token::TokenShelf;
+use windlass_testing::{Engine, NOON, Place, on_every_engine};
 
 on_every_engine! {
     the_same_jobs_accepted_in_opposite_order_are_accepted_once,

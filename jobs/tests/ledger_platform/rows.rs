@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::place::{Engine, NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_jobs::callback::{
@@ -10,6 +9,7 @@ use windlass_jobs::callback::{
 };
 use windlass_jobs::ledger::{Ledger, LedgerError, LedgerShelf, timeline};
 use windlass_jobs::token::{Token, TokenShelf};
+use windlass_testing::{Engine, NOON, Place, on_every_engine};
 
 on_every_engine! {
     a_timeline_is_read_in_pages_in_the_order_of_writing,

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::job::job;
-use crate::place::{Engine, Place};
 use futures_util::future::join_all;
 use serde_json::Value;
 use sqlx::Row;
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::Put;
+use windlass_testing::{Engine, Place, on_every_engine};
 
 on_every_engine! {
     concurrent_accepts_share_commits,

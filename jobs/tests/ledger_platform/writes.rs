@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::job::{id, job};
-use crate::place::{Engine, NOON, Place};
 use serde_json::{Value, json};
 use sqlx::Row;
 use windlass_engine::Unique;
 use windlass_jobs::ledger::{Ledger, LedgerError, timeline};
 use windlass_jobs::outbox::{OutboxState, Put};
+use windlass_testing::{Engine, NOON, Place, on_every_engine};
 
 on_every_engine! {
     a_change_and_its_job_happen_both_or_neither,

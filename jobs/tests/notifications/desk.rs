@@ -4,38 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use windlass_engine::context::AttemptFacts;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Ask, End, FaultCause, JobFault, Settlement, Store};
-use windlass_engine::{
-    Clock, Envelope, Job, JobContext, JobError, JobId, Outcome, State, Timestamp, Verdict,
-};
+use windlass_engine::{Clock, Job, JobError, Outcome, State, Verdict};
 use windlass_jobs::diagnostics::Noop;
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
-use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
-use windlass_jobs::notifications::mail::{MailSettings, MailTls, Mailer};
 use windlass_jobs::notifications::webhooks::{Endpoint, NewEndpoint, SigningSecret, create};
-use windlass_jobs::notifications::{Notifier, Templates, ask_dead_jobs};
-use windlass_jobs::outside::{Http, HttpSettings, Secret};
-use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
-use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
-use windlass_jobs::suppliers::ylh::{CallbackKeys, Ylh, YlhSettings};
-use windlass_jobs::token::Tokens;
 use windlass_jobs::{Settings, Shop};
-use windlass_sandbox::{Config, Faults, Sandbox, credentials};
-use windlass_servers::Postgres;
+use windlass_sandbox::{Config, Faults, Sandbox};
+use windlass_testing::{Engine, Place, TestShop, attempt};
 
-/// 2026-01-05 12:00 in Beijing.
-pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
 pub const BOSS: &str = "boss@shop.example";
 /// Wall time that a receiver or the mail server has.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-}
 
 pub struct Desk {
     pub shop: Shop,
@@ -43,8 +23,7 @@ pub struct Desk {
     pub sandbox: Sandbox,
     pub store: Arc<SqliteStore>,
     http: reqwest::Client,
-    database: Option<String>,
-    _folder: tempfile::TempDir,
+    _place: Place,
 }
 
 impl Desk {
@@ -58,17 +37,12 @@ impl Desk {
         sandbox: impl FnOnce(&mut Config),
         settings: impl FnOnce(&mut Settings),
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = (engine == Engine::Postgres).then(Postgres::fresh_database);
-        let url = database
-            .clone()
-            .unwrap_or_else(|| format!("sqlite:{}", folder.path().join("ledger.db").display()));
-        let clock = Clock::by_hand(NOON);
+        let place = Place::new(engine);
+        let clock = place.clock.clone();
         let mut config = Config { faults, no_answer: PATIENCE * 2, ..Config::new(clock.clone(), 5) };
         sandbox(&mut config);
         let sandbox = windlass_sandbox::start(config).await.unwrap();
-        let store = Arc::new(SqliteStore::open(folder.path().join("queue.db"), clock.clone()).unwrap());
-        let ledger = Ledger::open(&url, &clock).await.unwrap();
+        let store = Arc::new(SqliteStore::open(place.path("queue.db"), clock.clone()).unwrap());
         let mut decided = Settings {
             mail_from: "Shop <shop@shop.example>".to_owned(),
             summary_to: vec![BOSS.to_owned()],
@@ -76,9 +50,12 @@ impl Desk {
             ..Settings::default()
         };
         settings(&mut decided);
-        let shop = shop(ledger, &clock, &sandbox, store.clone(), decided);
+        let mut shop = TestShop::beside(sandbox.addresses(), PATIENCE, decided);
+        shop.webhooks.timeout = PATIENCE;
+        shop.carrier = Some(store.clone());
+        let shop = shop.open(&place.ledger().await);
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { shop, clock, sandbox, store, http, database, _folder: folder }
+        Self { shop, clock, sandbox, store, http, _place: place }
     }
 
     /// One attempt, the first.
@@ -86,19 +63,8 @@ impl Desk {
         self.attempt(job, 1).await
     }
 
-    pub async fn attempt<J: Job<Context = Shop>>(&self, job: J, attempt: u32) -> Result<Outcome, JobError> {
-        let facts = AttemptFacts {
-            id: JobId::new(self.clock.now()),
-            queue: J::QUEUE.into(),
-            attempt,
-            attempts_max: J::ATTEMPTS_MAX,
-            due_at: self.clock.now(),
-            created_at: self.clock.now(),
-            deadline_at: None,
-        };
-        let envelope = Envelope::new(J::KIND, serde_json::value::to_raw_value(&json!({})).unwrap());
-        let context = JobContext::new(facts, envelope, self.clock.clone());
-        job.run(&self.shop, &context).await
+    pub async fn attempt<J: Job<Context = Shop>>(&self, job: J, nth: u32) -> Result<Outcome, JobError> {
+        attempt(&self.shop, job, nth).await
     }
 
     /// An endpoint at the sandbox's receiver of that name, which knows its secret.
@@ -171,14 +137,6 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        if let Some(url) = &self.database {
-            Postgres::drop_database(url);
-        }
-    }
-}
-
 /// The result that a job left.
 pub fn result(outcome: Result<Outcome, JobError>) -> Value {
     match outcome {
@@ -190,49 +148,4 @@ pub fn result(outcome: Result<Outcome, JobError>) -> Value {
 /// What the job that did not complete asks for.
 pub fn verdict(outcome: Result<Outcome, JobError>) -> Verdict {
     outcome.expect_err("it does not complete").verdict()
-}
-
-fn shop(
-    ledger: Ledger,
-    clock: &Clock,
-    sandbox: &Sandbox,
-    store: Arc<SqliteStore>,
-    settings: Settings,
-) -> Shop {
-    let out = credentials();
-    let http = Http::new(&HttpSettings::default(), clock.clone()).unwrap();
-    let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), "test".to_owned());
-    let pay = WechatPaySettings {
-        merchant_serial_no: out.wechat_pay.merchant_serial.to_owned(),
-        merchant_key_pem: Secret::new(out.wechat_pay.merchant_private_key_pem),
-        api_v3_key: Secret::new(out.wechat_pay.api_v3_key),
-        ..WechatPaySettings::default()
-    };
-    let mail = MailSettings {
-        host: sandbox.addresses().smtp.ip().to_string(),
-        port: sandbox.addresses().smtp.port(),
-        tls: MailTls::None,
-        credentials: Some((out.smtp.user.to_owned(), Secret::new(out.smtp.password))),
-        step_timeout: PATIENCE,
-        ..MailSettings::default()
-    };
-    let mut post = settings.webhook_post();
-    post.timeout = PATIENCE;
-    let notifier =
-        Notifier::new(Templates::load(None).unwrap(), &Secret::new("a key for tests"), post, clock.clone());
-    Shop {
-        haier: Haier::new(http.clone(), tokens.clone(), HaierSettings::default()),
-        ylh: Ylh::new(http.clone(), tokens.clone(), YlhSettings::default()),
-        ylh_callback_keys: CallbackKeys {
-            app_key: out.ylh.callback_app_key.to_owned(),
-            secrets: vec![Secret::new(out.ylh.callback_secret)],
-        },
-        wechat_pay: WechatPay::new(http.clone(), pay).unwrap(),
-        mini_program: MiniProgram::new(http, tokens, MiniProgramSettings::default()),
-        mailer: Mailer::new(mail, clock.clone()),
-        notifier: notifier.unwrap().asking_dead_jobs(ask_dead_jobs(store)),
-        settings,
-        clock: clock.clone(),
-        ledger,
-    }
 }

@@ -6,8 +6,9 @@ use windlass_jobs::notifications::webhooks::{
     endpoints, send_test,
 };
 use windlass_sandbox::Faults;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::desk::{Desk, Engine, result};
+use crate::desk::{Desk, result};
 
 on_every_engine!(
     an_endpoint_inside_the_network_is_refused_unless_the_shop_allows_it,

@@ -6,8 +6,9 @@ use serde_json::json;
 use windlass_jobs::findings::{FindingType, NewFinding};
 use windlass_jobs::notifications::webhooks::{DeliverWebhook, deliveries};
 use windlass_jobs::notifications::{Channel, SendNotification, TellFindings, Template};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::desk::{BOSS, Desk, Engine, result};
+use crate::desk::{BOSS, Desk, result};
 
 on_every_engine!(
     findings_come_in_one_mail_an_hour_and_each_in_one,

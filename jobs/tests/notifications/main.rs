@@ -3,28 +3,6 @@
 //!
 //! A claim is an `async fn(Engine)`; `on_every_engine!` makes a test of it for each engine.
 
-/// Makes a test of each claim for each engine.
-macro_rules! on_every_engine {
-    ($($claim:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $claim() {
-                    super::$claim(crate::desk::Engine::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $claim() {
-                    super::$claim(crate::desk::Engine::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-
 #[cfg(test)]
 mod desk;
 #[cfg(test)]

@@ -7,8 +7,9 @@ use windlass_engine::Verdict;
 use windlass_jobs::effect::effects_in_doubt;
 use windlass_jobs::notifications::{Channel, DailySummary, SendNotification, Template};
 use windlass_sandbox::Faults;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::desk::{BOSS, Desk, Engine, result, verdict};
+use crate::desk::{BOSS, Desk, result, verdict};
 
 on_every_engine!(
     a_greylisted_mail_comes_again_and_is_one_mail,

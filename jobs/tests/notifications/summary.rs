@@ -4,8 +4,9 @@ use windlass_jobs::Settings;
 use windlass_jobs::findings::{FindingType, NewFinding};
 use windlass_jobs::notifications::{Channel, DailySummary, SendNotification, Template};
 use windlass_sandbox::Faults;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::desk::{BOSS, Desk, Engine, result, verdict};
+use crate::desk::{BOSS, Desk, result, verdict};
 
 on_every_engine!(
     a_summary_has_the_figures_of_its_day_and_no_other,

@@ -11,8 +11,9 @@ use windlass_jobs::notifications::webhooks::{
     redeliver, rotate, send_test, tries,
 };
 use windlass_sandbox::Faults;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::desk::{Desk, Engine, result, verdict};
+use crate::desk::{Desk, result, verdict};
 
 on_every_engine!(
     a_message_is_signed_taken_and_logged,
@@ -103,7 +104,7 @@ async fn a_message_is_given_up_after_its_last_try_and_can_be_asked_for_again(eng
     assert_eq!(log(&desk, &made.id).await[0].state, DeliveryState::Failed);
 
     desk.tell("crm", json!({})).await;
-    let since = Which::Since(crate::desk::NOON);
+    let since = Which::Since(windlass_testing::NOON);
     assert_eq!(redeliver(&desk.shop, &made.id, &since, "a test").await.unwrap(), 1);
     assert_eq!(redeliver(&desk.shop, &made.id, &since, "a test").await.unwrap(), 0, "it waits already");
     result(desk.run(job.clone()).await);
@@ -137,7 +138,7 @@ async fn an_endpoint_that_is_gone_is_told_nothing_more(engine: Engine) {
     assert!(send_test(&desk.shop, &made.id, "a test").await.is_err());
     desk.tell("crm", json!({})).await;
     enable(&desk.shop, &made.id, "a test").await.unwrap();
-    let since = Which::Since(crate::desk::NOON);
+    let since = Which::Since(windlass_testing::NOON);
     assert_eq!(redeliver(&desk.shop, &made.id, &since, "a test").await.unwrap(), 2, "what it missed");
 }
 

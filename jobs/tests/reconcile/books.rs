@@ -9,9 +9,8 @@ use windlass_jobs::findings::{FindingFilter, FindingState, findings};
 use windlass_jobs::ledger::Ledger;
 use windlass_jobs::payments::bill::{BillKey, BillType, BillWriter};
 use windlass_jobs::reconciliation::{Compared, Day, Report, Wanted, compare};
-
-use crate::bills::{FundBill, MCHID, TradeBill};
-use crate::place::{Engine, Place};
+use windlass_testing::bills::{FundBill, MCHID, TradeBill};
+use windlass_testing::{Engine, Place};
 
 pub struct Books {
     /// The folder, and the database, go with it.

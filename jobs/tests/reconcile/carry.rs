@@ -2,10 +2,10 @@
 
 use windlass_jobs::findings::FindingState;
 use windlass_jobs::reconciliation::Side;
+use windlass_testing::bills::TradeBill;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::TradeBill;
 use crate::books::{Books, at, case};
-use crate::place::Engine;
 
 on_every_engine! {
     a_payment_in_the_next_days_bill_is_no_finding,

@@ -2,10 +2,10 @@
 
 use windlass_jobs::findings::FindingState;
 use windlass_jobs::reconciliation::Side;
+use windlass_testing::bills::{FundBill, TradeBill};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::{FundBill, TradeBill};
 use crate::books::{Books, at, case};
-use crate::place::Engine;
 
 on_every_engine! {
     every_payment_has_its_income,

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use windlass_jobs::reconciliation::{Compared, compare};
+use windlass_testing::bills::{FundBill, TradeBill};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::{FundBill, TradeBill};
 use crate::books::{Books, at};
-use crate::place::Engine;
 
 on_every_engine! {
     a_comparison_that_is_cut_off_anywhere_comes_to_the_same,

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use windlass_jobs::payments::bill::BillType;
+use windlass_testing::{Engine, on_every_engine};
 
 use crate::books::{Books, case};
-use crate::place::Engine;
 
 on_every_engine! {
     the_synthetic_day_agrees_with_itself,

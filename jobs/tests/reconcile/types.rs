@@ -2,10 +2,10 @@
 
 use windlass_jobs::findings::{FindingFilter, FindingState, FindingType, findings};
 use windlass_jobs::reconciliation::{Compared, ReconciliationState, Side, reconciliation};
+use windlass_testing::bills::{TradeBill, fee_e5};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::{TradeBill, fee_e5};
 use crate::books::{Books, at, case, day};
-use crate::place::Engine;
 
 on_every_engine! {
     books_that_agree_have_no_findings,

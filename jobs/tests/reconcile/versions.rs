@@ -5,10 +5,10 @@ use windlass_jobs::reconciliation::{
     Changed, Compared, Wanted, compare, csv, findings_of, html, newest_day_compared, reconciliation,
     reconciliations,
 };
+use windlass_testing::bills::TradeBill;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::TradeBill;
 use crate::books::{Books, at, case, day};
-use crate::place::Engine;
 
 on_every_engine! {
     the_same_file_finds_nothing_new_and_heals_nothing_twice,

@@ -7,8 +7,9 @@ use windlass_jobs::Settings;
 use windlass_jobs::suppliers::CheckSupplierBalance;
 use windlass_jobs::suppliers::catalogue::balances;
 use windlass_sandbox::Goods;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::site::{Engine, Site};
+use crate::site::Site;
 
 on_every_engine! {
     a_low_balance_is_one_finding_for_each_time_that_it_falls,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use windlass_jobs::suppliers::sync_run::{SyncState, failed_chunks};
 use windlass_jobs::suppliers::{SyncPrices, SyncProducts, SyncStock};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::site::{Engine, Site, all_odd, goods};
+use crate::site::{Site, all_odd, goods};
 
 on_every_engine! {
     a_code_that_an_answer_leaves_out_is_unknown_and_loses_nothing,

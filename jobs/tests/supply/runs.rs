@@ -8,8 +8,9 @@ use windlass_engine::store::Filter;
 use windlass_engine::{Priority, State, Store};
 use windlass_jobs::suppliers::sync_run::{SyncKind, SyncState, sync_runs};
 use windlass_jobs::suppliers::{SyncPrices, SyncProducts};
+use windlass_testing::{Engine, NOON, on_every_engine};
 
-use crate::site::{Engine, NOON, Site, goods};
+use crate::site::{Site, goods};
 
 on_every_engine! {
     an_interrupted_run_goes_on_where_it_was_and_asks_nothing_twice,

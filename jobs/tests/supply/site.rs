@@ -1,7 +1,6 @@
 //! A shop with its workers beside a simulated Haier. The shop's time stands still until a test moves it, so what the
 //! ledger holds can be compared with the truth of that instant; wall time, which gates and leases count, runs.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,42 +9,24 @@ use tokio_util::sync::CancellationToken;
 use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{JobView, Retention};
 use windlass_engine::worker::{WorkerSettings, Workers};
-use windlass_engine::{Clock, Job, JobTable, NewJob, State, Store, Timestamp};
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
-use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
-use windlass_jobs::notifications::mail::{MailSettings, Mailer};
-use windlass_jobs::notifications::{Notifier, Templates};
-use windlass_jobs::outside::{Http, HttpSettings, Secret};
-use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
-use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
+use windlass_engine::{Clock, Job, JobTable, NewJob, State, Store};
 use windlass_jobs::suppliers::sync_run::{SyncRun, sync_run};
-use windlass_jobs::suppliers::ylh::{CallbackKeys, Ylh, YlhPaths, YlhSettings};
-use windlass_jobs::token::Tokens;
 use windlass_jobs::{JOBS, Settings, Shop};
 use windlass_sandbox::{Addresses, Config, Goods, Sandbox, credentials};
-use windlass_servers::Postgres;
+use windlass_testing::{Engine, Place, TestShop};
 
-/// 2026-01-05 12:00 in Beijing.
-pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
 /// Wall time that a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(240);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(20);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-}
-
 pub struct Site {
     pub shop: Arc<Shop>,
     pub store: Arc<SqliteStore>,
     pub sandbox: Sandbox,
     pub clock: Clock,
-    url: String,
-    folder: tempfile::TempDir,
+    place: Place,
     workers: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
     /// The shop's time moves while the test waits, so that what failed is tried again.
     time_passes: bool,
@@ -67,24 +48,19 @@ impl Site {
 
     /// Workers do not run until [`Site::work`].
     async fn build(engine: Engine, goods: Goods, settings: Settings, customer_code: &str) -> Site {
-        let folder = tempfile::tempdir().expect("a folder");
-        let url = match engine {
-            Engine::Sqlite => format!("sqlite:{}", folder.path().join("ledger.sqlite").display()),
-            Engine::Postgres => Postgres::fresh_database(),
-        };
-        let clock = Clock::by_hand(NOON);
+        let place = Place::new(engine);
+        let clock = place.clock.clone();
         let config = Config { goods, ..Config::new(clock.clone(), 7) };
         let sandbox = windlass_sandbox::start(config).await.expect("the outside world");
-        let ledger = Ledger::open(&url, &clock).await.expect("the ledger opens");
-        let shop = Arc::new(shop(&ledger, sandbox.addresses(), settings, customer_code, "one"));
-        let store = carrier(folder.path(), "carrier", &clock);
-        Site { shop, store, sandbox, clock, url, folder, workers: None, time_passes: false }
+        let shop = shop(sandbox.addresses(), settings, customer_code, "one").open(&place.ledger().await);
+        let store = carrier(&place, "carrier");
+        Site { shop: Arc::new(shop), store, sandbox, clock, place, workers: None, time_passes: false }
     }
 
     /// Another process of the shop: the same ledger, caches of its own.
     pub fn replica(&self, name: &str) -> Shop {
-        let (ledger, settings) = (&self.shop.ledger, self.shop.settings.clone());
-        shop(ledger, self.sandbox.addresses(), settings, credentials().haier.customer_code, name)
+        let (at, settings) = (self.sandbox.addresses(), self.shop.settings.clone());
+        shop(at, settings, credentials().haier.customer_code, name).open(&self.shop.ledger)
     }
 
     pub fn time_passes(&mut self, passes: bool) {
@@ -126,7 +102,7 @@ impl Site {
 
     /// The carrier is lost, and an empty one takes its place.
     pub fn lose_carrier(&mut self) {
-        self.store = carrier(self.folder.path(), "another", &self.clock);
+        self.store = carrier(&self.place, "another");
     }
 
     pub async fn enqueue<J: Job>(&self, job: &J) -> NewJob {
@@ -220,14 +196,6 @@ impl Site {
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        if self.url.starts_with("postgres") {
-            Postgres::drop_database(&self.url);
-        }
-    }
-}
-
 pub fn goods(products: u32) -> Goods {
     Goods { products, ..Goods::default() }
 }
@@ -237,67 +205,14 @@ pub fn all_odd() -> Value {
     json!({ "odd_per_mille": 1_000 })
 }
 
-fn carrier(folder: &Path, name: &str, clock: &Clock) -> Arc<SqliteStore> {
-    let path = folder.join(format!("{name}.sqlite"));
-    Arc::new(SqliteStore::open(path, clock.clone()).expect("the carrier opens"))
+fn carrier(place: &Place, name: &str) -> Arc<SqliteStore> {
+    let path = place.path(&format!("{name}.sqlite"));
+    Arc::new(SqliteStore::open(path, place.clock.clone()).expect("the carrier opens"))
 }
 
-fn shop(ledger: &Ledger, at: &Addresses, settings: Settings, customer_code: &str, holder: &str) -> Shop {
-    let (out, clock) = (credentials(), ledger.clock().clone());
-    let http = Http::new(&HttpSettings::default(), clock.clone()).expect("a client");
-    let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), holder);
-    let haier = HaierSettings {
-        base_url: at.haier.clone(),
-        client_id: out.haier.client_id.to_owned(),
-        client_secret: Secret::new(out.haier.client_secret),
-        customer_code: customer_code.to_owned(),
-        send_to_code: out.haier.send_to_code.to_owned(),
-        supplier_code: out.haier.supplier_code.to_owned(),
-        password: Secret::new(out.haier.password),
-        seller_password: Secret::new(out.haier.seller_password),
-        customer_password: Secret::new(out.haier.customer_password),
-        token_timeout: PATIENCE,
-        call_timeout: PATIENCE,
-        ..HaierSettings::default()
-    };
-    let ylh = YlhSettings {
-        paths: YlhPaths {
-            auth: at.ylh_auth.clone(),
-            order: at.ylh_order.clone(),
-            stock: at.ylh_stock.clone(),
-        },
-        client_id: out.ylh.client_id.to_owned(),
-        client_password: Secret::new(out.ylh.client_password),
-        username: out.ylh.username.to_owned(),
-        password: Secret::new(out.ylh.password),
-        token_timeout: PATIENCE,
-        call_timeout: PATIENCE,
-        ..YlhSettings::default()
-    };
-    let wechat_pay = WechatPaySettings {
-        merchant_key_pem: Secret::new(out.wechat_pay.merchant_private_key_pem),
-        api_v3_key: Secret::new(out.wechat_pay.api_v3_key),
-        ..WechatPaySettings::default()
-    };
-    let mini_program = MiniProgramSettings {
-        base_url: at.mini_program.clone(),
-        appid: out.mini_program.appid.to_owned(),
-        secret: Secret::new(out.mini_program.secret),
-        token_timeout: PATIENCE,
-        call_timeout: PATIENCE,
-    };
-    let templates = Templates::load(None).expect("our own are sound");
-    let notifier = Notifier::new(templates, &Secret::default(), settings.webhook_post(), clock.clone());
-    Shop {
-        haier: Haier::new(http.clone(), tokens.clone(), haier),
-        ylh: Ylh::new(http.clone(), tokens.clone(), ylh),
-        ylh_callback_keys: CallbackKeys { app_key: String::new(), secrets: Vec::new() },
-        wechat_pay: WechatPay::new(http.clone(), wechat_pay).expect("keys"),
-        mini_program: MiniProgram::new(http, tokens, mini_program),
-        mailer: Mailer::new(MailSettings::default(), clock.clone()),
-        notifier: notifier.expect("a client"),
-        settings,
-        clock,
-        ledger: ledger.clone(),
-    }
+fn shop(at: &Addresses, settings: Settings, customer_code: &str, holder: &str) -> TestShop {
+    let mut shop = TestShop::beside(at, PATIENCE, settings);
+    shop.haier.customer_code = customer_code.to_owned();
+    shop.holder = holder.to_owned();
+    shop
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use windlass_jobs::Settings;
 use windlass_jobs::suppliers::catalogue::product_story;
 use windlass_jobs::suppliers::{SyncProducts, SyncStock};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::site::{Engine, Site, goods};
+use crate::site::{Site, goods};
 
 on_every_engine! {
     what_sold_most_is_asked_first_and_only_as_much_as_is_allowed,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use windlass_jobs::Shop;
 use windlass_jobs::token::Kept;
 use windlass_sandbox::CallsTruth;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::site::{Engine, Site, goods};
+use crate::site::{Site, goods};
 
 on_every_engine! {
     two_replicas_keep_each_token_alive_with_one_fetch,

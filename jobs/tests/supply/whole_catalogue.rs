@@ -8,8 +8,9 @@ use windlass_jobs::suppliers::catalogue::product_story;
 use windlass_jobs::suppliers::sync_run::SyncState;
 use windlass_jobs::suppliers::{SyncPrices, SyncProducts};
 use windlass_sandbox::ProductTruth;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::site::{Engine, Site, goods};
+use crate::site::{Site, goods};
 
 on_every_engine! {
     the_whole_catalogue_is_as_the_supplier_has_it_and_every_move_is_kept,

@@ -5,8 +5,8 @@ use windlass_jobs::orders::{OrderState, OrderView};
 use windlass_jobs::payments::{WechatCallback, receive_wechat_callback};
 use windlass_jobs::suppliers::receive_ylh_callback;
 use windlass_sandbox::{Span, credentials};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town, fulfil, order};
 
 on_every_engine! {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use windlass_engine::store::CRASHES_MAX;
 use windlass_jobs::orders::OrderState;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town};
 
 on_every_engine! {

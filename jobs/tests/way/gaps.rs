@@ -9,9 +9,9 @@ use windlass_jobs::findings::{FindingState, FindingType};
 use windlass_jobs::orders::{OrderState, OrderView, RefundOrder};
 use windlass_jobs::settings::LatePayment;
 use windlass_sandbox::Span;
+use windlass_testing::{Engine, on_every_engine};
 
 use crate::callbacks::{data, form, silent_town};
-use crate::house::Engine;
 use crate::town::{Plan, Town, fulfil, order};
 
 on_every_engine! {

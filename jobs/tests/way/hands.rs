@@ -5,9 +5,9 @@ use windlass_jobs::effect::{EffectOutcome, settle_effect};
 use windlass_jobs::findings::{FindingState, FindingType};
 use windlass_jobs::orders::{OrderState, OrderView, UploadOutcome, settle_upload};
 use windlass_jobs::payments::{Decision, replace_refund, settle_payment};
+use windlass_testing::{Engine, on_every_engine};
 
 use crate::callbacks::silent_town;
-use crate::house::Engine;
 use crate::town::{Town, fulfil, order};
 
 on_every_engine! {

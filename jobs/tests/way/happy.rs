@@ -3,8 +3,8 @@
 use windlass_engine::State;
 use windlass_engine::store::Store;
 use windlass_jobs::orders::OrderState;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Town, fulfil, order};
 
 on_every_engine! {

@@ -7,9 +7,9 @@ use windlass_jobs::findings::{
 use windlass_jobs::orders::OrderState;
 use windlass_jobs::payments::bill::{BillKey, BillType, BillWriter};
 use windlass_jobs::reconciliation::{Day, HealFinding, ReconcilePayments};
+use windlass_testing::bills::{MCHID, TradeBill};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::bills::{MCHID, TradeBill};
-use crate::house::Engine;
 use crate::town::{Plan, Town, fulfil, order};
 
 on_every_engine! {

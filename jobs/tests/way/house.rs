@@ -13,20 +13,14 @@ use windlass_engine::store::sqlite::SqliteStore;
 use windlass_engine::store::{Filter, JobView, Retention};
 use windlass_engine::worker::{WorkerSettings, Workers};
 use windlass_engine::{Clock, Job, JobId, JobTable, NewJob, State, Store};
-use windlass_jobs::ledger::{Ledger, LedgerShelf};
-use windlass_jobs::mini_program::{MiniProgram, MiniProgramSettings};
-use windlass_jobs::notifications::mail::{MailSettings, MailTls, Mailer};
-use windlass_jobs::notifications::{Notifier, Part, SubscribeTemplate, Template, Templates, ask_dead_jobs};
+use windlass_jobs::ledger::Ledger;
+use windlass_jobs::notifications::{Part, SubscribeTemplate, Template};
 use windlass_jobs::orders::{ExpireUnpaidOrders, SweepOrders};
 use windlass_jobs::outbox::{Relay, RelaySettings};
-use windlass_jobs::outside::{Http, HttpSettings, Secret};
-use windlass_jobs::payments::wechat_pay::{WechatPay, WechatPaySettings};
-use windlass_jobs::suppliers::haier::{Haier, HaierSettings};
-use windlass_jobs::suppliers::ylh::{CallbackKeys, Ylh, YlhPaths, YlhSettings};
 use windlass_jobs::suppliers::{TrackParcels, WatchSupplierOrders};
-use windlass_jobs::token::Tokens;
 use windlass_jobs::{JOBS, Settings, Shop};
-use windlass_sandbox::{Addresses, Credentials, credentials};
+use windlass_sandbox::{Addresses, credentials};
+use windlass_testing::TestShop;
 
 use crate::door;
 
@@ -35,13 +29,6 @@ const TICK: Duration = Duration::from_millis(150);
 /// Wall time after which a call that a dead process began has no living caller.
 const TELL_TIME_MAX: Duration = Duration::from_secs(4);
 const FOR_EVER: Duration = Duration::from_secs(1_000 * 24 * 3_600);
-
-/// What the ledger is kept in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    Sqlite,
-    Postgres,
-}
 
 /// What outlives the process.
 #[derive(Clone)]
@@ -76,7 +63,7 @@ impl House {
         let built = runtime.spawn(async move {
             let ledger = open_ledger(&ground).await;
             let store = open_store(&ground).await;
-            let shop = Arc::new(shop(&ground, ledger, store.clone()));
+            let shop = Arc::new(shop(&ground, &ledger, store.clone()));
             let door = door::open(shop.clone()).await;
             start(&shop, &store);
             (shop, store, door)
@@ -176,115 +163,14 @@ fn once<J: Job>(job: &J, clock: &Clock) -> NewJob {
     NewJob::of(job, clock).id(JobId::derived(&[J::KIND, &clock.wall().micros().to_string()]))
 }
 
-fn shop(ground: &Ground, ledger: Ledger, store: Arc<dyn Store>) -> Shop {
-    let out = credentials();
-    let clock = ground.clock.clone();
-    let http = Http::new(&HttpSettings::default(), clock.clone()).expect("a client");
-    let tokens = Tokens::new(Arc::new(LedgerShelf::new(ledger.clone())), clock.clone(), holder(&clock));
-    Shop {
-        haier: Haier::new(http.clone(), tokens.clone(), haier(ground, &out)),
-        ylh: Ylh::new(http.clone(), tokens.clone(), ylh(ground, &out)),
-        ylh_callback_keys: CallbackKeys {
-            app_key: out.ylh.callback_app_key.to_owned(),
-            secrets: vec![Secret::new(out.ylh.callback_secret)],
-        },
-        wechat_pay: WechatPay::new(http.clone(), wechat_pay(ground, &out)).expect("keys"),
-        mini_program: MiniProgram::new(
-            http,
-            tokens,
-            MiniProgramSettings {
-                base_url: ground.addresses.mini_program.clone(),
-                appid: out.mini_program.appid.to_owned(),
-                secret: Secret::new(out.mini_program.secret),
-                token_timeout: ground.patience,
-                call_timeout: ground.patience,
-            },
-        ),
-        mailer: Mailer::new(mail(ground, &out), clock.clone()),
-        notifier: Notifier::new(
-            Templates::load(None).expect("our own are sound"),
-            &Secret::new("a key for tests"),
-            ground.settings.webhook_post(),
-            clock.clone(),
-        )
-        .expect("a notifier")
-        .asking_dead_jobs(ask_dead_jobs(store)),
-        settings: ground.settings.clone(),
-        clock,
-        ledger,
-    }
+fn shop(ground: &Ground, ledger: &Ledger, store: Arc<dyn Store>) -> Shop {
+    let shop = TestShop::beside(&ground.addresses, ground.patience, ground.settings.clone());
+    TestShop { holder: holder(&ground.clock), carrier: Some(store), ..shop }.open(ledger)
 }
 
 /// Another one for every start.
 fn holder(clock: &Clock) -> String {
     format!("house-{}", clock.wall().micros())
-}
-
-fn haier(ground: &Ground, out: &Credentials) -> HaierSettings {
-    HaierSettings {
-        base_url: ground.addresses.haier.clone(),
-        client_id: out.haier.client_id.to_owned(),
-        client_secret: Secret::new(out.haier.client_secret),
-        customer_code: out.haier.customer_code.to_owned(),
-        send_to_code: out.haier.send_to_code.to_owned(),
-        supplier_code: out.haier.supplier_code.to_owned(),
-        password: Secret::new(out.haier.password),
-        seller_password: Secret::new(out.haier.seller_password),
-        customer_password: Secret::new(out.haier.customer_password),
-        token_timeout: ground.patience,
-        call_timeout: ground.patience,
-        ..HaierSettings::default()
-    }
-}
-
-fn ylh(ground: &Ground, out: &Credentials) -> YlhSettings {
-    YlhSettings {
-        paths: YlhPaths {
-            auth: ground.addresses.ylh_auth.clone(),
-            order: ground.addresses.ylh_order.clone(),
-            stock: ground.addresses.ylh_stock.clone(),
-        },
-        client_id: out.ylh.client_id.to_owned(),
-        client_password: Secret::new(out.ylh.client_password),
-        username: out.ylh.username.to_owned(),
-        password: Secret::new(out.ylh.password),
-        source_system: out.ylh.source_system.to_owned(),
-        shop_name: out.ylh.shop_name.to_owned(),
-        seller_code: out.ylh.seller_code.to_owned(),
-        token_timeout: ground.patience,
-        call_timeout: ground.patience,
-        ..YlhSettings::default()
-    }
-}
-
-fn wechat_pay(ground: &Ground, out: &Credentials) -> WechatPaySettings {
-    let pay = &out.wechat_pay;
-    WechatPaySettings {
-        base_url: ground.addresses.wechat_pay.clone(),
-        appid: pay.appid.to_owned(),
-        mchid: pay.mchid.to_owned(),
-        merchant_serial_no: pay.merchant_serial.to_owned(),
-        merchant_key_pem: Secret::new(pay.merchant_private_key_pem),
-        api_v3_key: Secret::new(pay.api_v3_key),
-        platform_keys: BTreeMap::from([
-            (pay.platform_serial.to_owned(), pay.platform_certificate_pem.to_owned()),
-            (pay.platform_public_key_id.to_owned(), pay.platform_public_key_pem.to_owned()),
-        ]),
-        answer_with_key: None,
-        call_timeout: ground.patience,
-        ..WechatPaySettings::default()
-    }
-}
-
-fn mail(ground: &Ground, out: &Credentials) -> MailSettings {
-    MailSettings {
-        host: ground.addresses.smtp.ip().to_string(),
-        port: ground.addresses.smtp.port(),
-        tls: MailTls::None,
-        credentials: Some((out.smtp.user.to_owned(), Secret::new(out.smtp.password))),
-        step_timeout: ground.patience,
-        ..MailSettings::default()
-    }
 }
 
 /// Settings that let a way end soon, with the templates that the sandbox has.

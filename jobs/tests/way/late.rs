@@ -1,8 +1,8 @@
 //! Orders that are not paid in time, and money that comes all the same.
 
 use windlass_jobs::orders::OrderState;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town, order};
 
 on_every_engine! {

@@ -3,31 +3,6 @@
 //!
 //! A way is an `async fn(Engine)`; `on_every_engine!` makes a test of it for each engine.
 
-/// Makes a test of each way for each engine of the ledger.
-macro_rules! on_every_engine {
-    ($($way:ident),* $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $way() {
-                    super::$way(crate::house::Engine::Sqlite).await;
-                }
-            )*
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $way() {
-                    super::$way(crate::house::Engine::Postgres).await;
-                }
-            )*
-        }
-    };
-}
-
-#[path = "../reconcile/bills.rs"]
-#[expect(dead_code, reason = "not every target needs all of it")]
-mod bills;
 mod door;
 mod house;
 mod town;

@@ -2,8 +2,8 @@
 
 use windlass_jobs::orders::{FulfilOrder, OrderState};
 use windlass_servers::psql;
+use windlass_testing::Engine;
 
-use crate::house::Engine;
 use crate::town::{Town, order};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Orders that cannot be fulfilled: the customer gets the reason and the money.
 
 use windlass_jobs::orders::OrderState;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::Town;
 
 on_every_engine! {

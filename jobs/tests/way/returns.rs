@@ -3,9 +3,9 @@
 use windlass_jobs::findings::{FindingState, FindingType};
 use windlass_jobs::orders::{OrderState, OrderView, RefundOrder, RequestReturn, ReturnedLine};
 use windlass_sandbox::Span;
+use windlass_testing::{Engine, on_every_engine};
 
 use crate::callbacks::{data, form};
-use crate::house::Engine;
 use crate::town::{Plan, Town};
 
 on_every_engine! {

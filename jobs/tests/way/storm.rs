@@ -2,8 +2,8 @@
 //! of nothing but messages it stays unknown whether it happened.
 
 use windlass_jobs::orders::OrderState;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town};
 
 on_every_engine! {

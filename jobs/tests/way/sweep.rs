@@ -5,8 +5,8 @@ use windlass_engine::gate::Pause;
 use windlass_engine::store::{Action, Filter, Store};
 use windlass_jobs::orders::{OrderState, OrderView};
 use windlass_sandbox::Span;
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town};
 
 on_every_engine! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::store::{Filter, Store};
-use windlass_engine::{Clock, Job, JobId, NewJob, State, Timestamp};
+use windlass_engine::{Clock, Job, JobId, NewJob, State};
 use windlass_jobs::Settings;
 use windlass_jobs::effect::{EffectKind, Repeat};
 use windlass_jobs::findings::{Finding, FindingState, FindingType, findings_of_order};
@@ -14,12 +14,10 @@ use windlass_jobs::orders::{
     invariants, order_view, tally,
 };
 use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
-use windlass_servers::Postgres;
+use windlass_testing::{Engine, NOON, Place};
 
-use crate::house::{Engine, Ground, House, settings};
+use crate::house::{Ground, House, settings};
 
-/// 2026-01-05 12:00 in Beijing.
-const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
 /// Shop's seconds in a second.
 const SPEED: f64 = 600.0;
 /// Wall time that a test waits for what must come.
@@ -31,7 +29,7 @@ pub struct Town {
     pub house: Option<House>,
     pub sandbox: Sandbox,
     http: reqwest::Client,
-    _folder: tempfile::TempDir,
+    _place: Place,
 }
 
 /// What a town is made with.
@@ -73,12 +71,8 @@ impl Town {
     }
 
     pub async fn build(engine: Engine, plan: Plan) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let ledger = match engine {
-            Engine::Sqlite => format!("sqlite:{}", folder.path().join("ledger.sqlite").display()),
-            Engine::Postgres => Postgres::fresh_database(),
-        };
-        let clock = Clock::scaled(NOON, SPEED);
+        let place = Place::with(engine, Clock::scaled(NOON, SPEED));
+        let clock = place.clock.clone();
         let config = Config {
             faults: plan.faults,
             pace: plan.pace,
@@ -87,16 +81,16 @@ impl Town {
         };
         let sandbox = windlass_sandbox::start(config).await.expect("the outside world");
         let ground = Ground {
-            folder: folder.path().to_owned(),
-            ledger,
+            folder: place.folder().to_owned(),
+            ledger: place.url(),
             clock,
             addresses: sandbox.addresses().clone(),
             settings: plan.settings,
             patience: plan.patience,
         };
         let house = House::build(&ground).await;
-        let town =
-            Self { ground, house: Some(house), sandbox, http: reqwest::Client::new(), _folder: folder };
+        let http = reqwest::Client::new();
+        let town = Self { ground, house: Some(house), sandbox, http, _place: place };
         town.point_callbacks();
         town
     }
@@ -383,14 +377,6 @@ impl Town {
             .iter()
             .map(|line| i64::from(line.returned + line.rejected) * price(&line.product_code));
         back.sum()
-    }
-}
-
-impl Drop for Town {
-    fn drop(&mut self) {
-        if self.ground.ledger.starts_with("postgres") {
-            Postgres::drop_database(&self.ground.ledger);
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use windlass_jobs::notifications::webhooks::{DELIVERY_ROWS_MAX, NewEndpoint, create, deliveries};
+use windlass_testing::{Engine, on_every_engine};
 
-use crate::house::Engine;
 use crate::town::{Plan, Town};
 
 on_every_engine! {

@@ -1,25 +1,18 @@
 //! Subscribe messages (facts: wechat-mini-program.md 2): checked against the registered templates, then counted.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Access, Call, Failure, failure, play};
-use crate::answer::On;
+use super::{Call, Failure, failure, play};
 use crate::credentials::{Template, credentials};
 use crate::draw::draw;
 use crate::fault::Endpoint;
-use crate::world::World;
 use crate::world::event::Fact;
 
 /// Who has this in the openid did not subscribe, and never will.
 const REFUSES: &str = "REFUSED";
 
-pub(super) async fn send(world: State<Arc<World>>, on: On, access: Query<Access>, body: Bytes) -> Response {
-    let call = Call::new(world, on, access, body);
+pub(super) async fn send(call: Call) -> Response {
     play(call, Endpoint::MiniSend, key, |world, asked| {
         if let Err(failure) = check(asked) {
             return Ok(Err(failure));

@@ -1,19 +1,13 @@
 //! Asking for an order's shipping state (facts: wechat-mini-program.md 4). The orders known here are the payments of
 //! WeChat Pay.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 
-use super::{Access, Call, Failure, failure, play};
-use crate::answer::On;
+use super::{Call, Failure, failure, play};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
-use crate::world::World;
 use crate::world::event::Fact;
 use crate::world::money::Payment;
 use crate::world::state::State as Books;
@@ -21,13 +15,7 @@ use crate::world::state::State as Books;
 /// The one sort of logistics whose customers are asked to confirm.
 const EXPRESS: u8 = 1;
 
-pub(super) async fn get_order(
-    world: State<Arc<World>>,
-    on: On,
-    access: Query<Access>,
-    body: Bytes,
-) -> Response {
-    let call = Call::new(world, on, access, body);
+pub(super) async fn get_order(call: Call) -> Response {
     play(call, Endpoint::MiniRead, Value::to_string, |world, asked| {
         Ok(world.look(|state| Ok(json!({"order": order(named(state, asked)?)}))))
     })
@@ -48,13 +36,7 @@ fn named<'a>(state: &'a Books, asked: &Value) -> Result<&'a Payment, Failure> {
 
 /// Asks the customer to confirm receipt: once for each order, by express only, and after it was shipped
 /// (facts: wechat-mini-program.md 5; what a second time is answered with is assumed).
-pub(super) async fn notify_confirm_receive(
-    world: State<Arc<World>>,
-    on: On,
-    access: Query<Access>,
-    body: Bytes,
-) -> Response {
-    let call = Call::new(world, on, access, body);
+pub(super) async fn notify_confirm_receive(call: Call) -> Response {
     play(call, Endpoint::MiniConfirm, Value::to_string, |world, asked| {
         let received_at = asked["received_time"].as_i64().map(Timestamp::from_secs);
         world.act(|scene| {

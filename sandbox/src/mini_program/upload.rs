@@ -1,18 +1,12 @@
 //! Uploading shipping information (facts: wechat-mini-program.md 3 and 6): once, and once again as a correction.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 
-use super::{Access, Call, Failure, failure, play};
-use crate::answer::On;
+use super::{Call, Failure, failure, play};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
-use crate::world::World;
 use crate::world::event::{Fact, Upload, UploadedParcel};
 use crate::world::money::Payment;
 use crate::world::state::State as Books;
@@ -26,8 +20,7 @@ const SPLIT: u64 = 2;
 /// Shipped, and shipped again: there is no third time.
 const FINISHED_MAX: u8 = 2;
 
-pub(super) async fn upload(world: State<Arc<World>>, on: On, access: Query<Access>, body: Bytes) -> Response {
-    let call = Call::new(world, on, access, body);
+pub(super) async fn upload(call: Call) -> Response {
     let key = |asked: &Value| asked["order_key"].to_string();
     play(call, Endpoint::MiniUpload, key, |world, asked| {
         let upload = match read(asked) {

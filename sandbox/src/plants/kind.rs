@@ -11,61 +11,6 @@ pub enum Bill {
     Fund,
 }
 
-/// The first sixteen are differences by the names of facts: commerce-states.md 6; the others spoil a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlantKind {
-    /// A payment under a number that the shop never made.
-    Long,
-    /// A payment that the bills leave out.
-    Short,
-    /// A payment of which the bills tell another amount.
-    Amount,
-    /// A refund that is in the bills while the shop hears `NOT_ENOUGH` whenever it asks for it, and no callback.
-    Status,
-    /// A second transaction for one `out_trade_no`.
-    DuplicatePay,
-    /// Money that came after the shop had closed the payment, and that no callback told of.
-    LatePay,
-    /// A refund that the bills leave out.
-    MissingRefund,
-    /// A refund that somebody made in the merchant platform.
-    ExtraRefund,
-    /// A fee that is not the rate's.
-    Fee,
-    /// A payment without its income in the fund flow bill.
-    FundMismatch,
-    /// A running balance that jumps.
-    BrokenBalance,
-    /// A row that cannot be read.
-    BadRow,
-    /// A row that is there twice.
-    DuplicateRow,
-    /// A file whose summary is not what its rows add up to.
-    SummaryMismatch,
-    /// A hash that is not the file's.
-    HashMismatch,
-    /// "No statement" for a day that had trade.
-    NoStatement,
-
-    /// A row of another merchant.
-    ForeignMerchant,
-    /// The last payment of the day stands in the next day's bill. No difference.
-    CrossMidnight,
-    /// "Being made" for longer than usual.
-    Creating,
-    /// The file ends in its middle, as if that were its end.
-    Truncated,
-    /// The link has run out.
-    Expired,
-    /// A gateway's page in place of the file.
-    Html,
-    /// The 24 columns of old merchants.
-    Legacy,
-    /// After the first download the file is another one, which means the same.
-    Changed,
-}
-
 /// Where in a bill a kind goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -78,93 +23,89 @@ pub(crate) enum Place {
     File,
 }
 
-impl PlantKind {
-    pub const ALL: [Self; 24] = {
-        use PlantKind::*;
-        [
-            Long,
-            Short,
-            Amount,
-            Status,
-            DuplicatePay,
-            LatePay,
-            MissingRefund,
-            ExtraRefund,
-            Fee,
-            FundMismatch,
-            BrokenBalance,
-            BadRow,
-            DuplicateRow,
-            SummaryMismatch,
-            HashMismatch,
-            NoStatement,
-            ForeignMerchant,
-            CrossMidnight,
-            Creating,
-            Truncated,
-            Expired,
-            Html,
-            Legacy,
-            Changed,
-        ]
-    };
-
-    /// What a reconciliation calls it; `None`: it must call it nothing.
-    pub const fn finding(self) -> Option<&'static str> {
-        Some(match self {
-            Self::Long => "long",
-            Self::Short => "short",
-            Self::Amount => "amount",
-            Self::Status => "status",
-            Self::DuplicatePay => "duplicate_pay",
-            Self::LatePay => "late_pay",
-            Self::MissingRefund => "missing_refund",
-            Self::ExtraRefund => "extra_refund",
-            Self::Fee => "fee",
-            Self::FundMismatch | Self::BrokenBalance => "fund_mismatch",
-            Self::BadRow => "bad_row",
-            Self::DuplicateRow => "duplicate_row",
-            Self::SummaryMismatch => "summary_mismatch",
-            Self::HashMismatch => "hash_mismatch",
-            Self::NoStatement => "no_statement",
-            Self::ForeignMerchant => "foreign_merchant",
-            Self::CrossMidnight
-            | Self::Creating
-            | Self::Truncated
-            | Self::Expired
-            | Self::Html
-            | Self::Legacy
-            | Self::Changed => return None,
-        })
-    }
-
-    pub(crate) const fn place(self) -> Place {
-        match self {
-            Self::Short
-            | Self::Amount
-            | Self::DuplicatePay
-            | Self::LatePay
-            | Self::ExtraRefund
-            | Self::Fee
-            | Self::FundMismatch
-            | Self::BrokenBalance
-            | Self::DuplicateRow
-            | Self::CrossMidnight => Place::Payment,
-            Self::MissingRefund => Place::Refund,
-            Self::Status => Place::Asking,
-            Self::Long | Self::BadRow | Self::ForeignMerchant => Place::Row,
-            Self::SummaryMismatch
-            | Self::HashMismatch
-            | Self::NoStatement
-            | Self::Creating
-            | Self::Truncated
-            | Self::Expired
-            | Self::Html
-            | Self::Legacy
-            | Self::Changed => Place::File,
+/// Makes the kinds of a table: each with what a reconciliation calls it (None: it must call it nothing) and with where
+/// it goes.
+macro_rules! plant_kinds {
+    ($($(#[$doc:meta])* $kind:ident: $finding:expr, $place:ident;)*) => {
+        /// The first sixteen are differences by the names of facts: commerce-states.md 6; the others spoil a file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum PlantKind {
+            $($(#[$doc])* $kind,)*
         }
-    }
 
+        impl PlantKind {
+            pub const ALL: [Self; [$(Self::$kind),*].len()] = [$(Self::$kind),*];
+
+            /// What a reconciliation calls it; `None`: it must call it nothing.
+            pub const fn finding(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$kind => $finding,)*
+                }
+            }
+
+            pub(crate) const fn place(self) -> Place {
+                match self {
+                    $(Self::$kind => Place::$place,)*
+                }
+            }
+        }
+    };
+}
+
+plant_kinds! {
+    /// A payment under a number that the shop never made.
+    Long: Some("long"), Row;
+    /// A payment that the bills leave out.
+    Short: Some("short"), Payment;
+    /// A payment of which the bills tell another amount.
+    Amount: Some("amount"), Payment;
+    /// A refund that is in the bills while the shop hears `NOT_ENOUGH` whenever it asks for it, and no callback.
+    Status: Some("status"), Asking;
+    /// A second transaction for one `out_trade_no`.
+    DuplicatePay: Some("duplicate_pay"), Payment;
+    /// Money that came after the shop had closed the payment, and that no callback told of.
+    LatePay: Some("late_pay"), Payment;
+    /// A refund that the bills leave out.
+    MissingRefund: Some("missing_refund"), Refund;
+    /// A refund that somebody made in the merchant platform.
+    ExtraRefund: Some("extra_refund"), Payment;
+    /// A fee that is not the rate's.
+    Fee: Some("fee"), Payment;
+    /// A payment without its income in the fund flow bill.
+    FundMismatch: Some("fund_mismatch"), Payment;
+    /// A running balance that jumps.
+    BrokenBalance: Some("fund_mismatch"), Payment;
+    /// A row that cannot be read.
+    BadRow: Some("bad_row"), Row;
+    /// A row that is there twice.
+    DuplicateRow: Some("duplicate_row"), Payment;
+    /// A file whose summary is not what its rows add up to.
+    SummaryMismatch: Some("summary_mismatch"), File;
+    /// A hash that is not the file's.
+    HashMismatch: Some("hash_mismatch"), File;
+    /// "No statement" for a day that had trade.
+    NoStatement: Some("no_statement"), File;
+
+    /// A row of another merchant.
+    ForeignMerchant: Some("foreign_merchant"), Row;
+    /// The last payment of the day stands in the next day's bill. No difference.
+    CrossMidnight: None, Payment;
+    /// "Being made" for longer than usual.
+    Creating: None, File;
+    /// The file ends in its middle, as if that were its end.
+    Truncated: None, File;
+    /// The link has run out.
+    Expired: None, File;
+    /// A gateway's page in place of the file.
+    Html: None, File;
+    /// The 24 columns of old merchants.
+    Legacy: None, File;
+    /// After the first download the file is another one, which means the same.
+    Changed: None, File;
+}
+
+impl PlantKind {
     /// How often a spoiled file is met before the right one comes, unless the plant says.
     pub(crate) const fn times_default(self) -> u32 {
         match self {

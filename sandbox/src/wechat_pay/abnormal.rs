@@ -1,28 +1,17 @@
 //! An abnormal refund goes to another account (the call is named in facts: wechat-pay.md 8; its form is recalled, not
 //! re-read: assumed).
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::{Call, Pay, Reply, play, refunds};
-use crate::answer::On;
+use super::{Call, Reply, play, refunds};
 use crate::fault::Endpoint;
 use crate::world::event::{Fact, RefundStatus};
 
-pub(super) async fn redirect(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    Path(refund_id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let call = Call { pay, on, method, uri, headers, body };
+pub(super) async fn redirect(Path(refund_id): Path<String>, call: Call) -> Response {
+    let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     play(call, Endpoint::PayRefund, &format!("abnormal {refund_id}"), |world| {
         world.act(|scene| {
             let number = asked["out_refund_no"].as_str().unwrap_or_default();

@@ -6,9 +6,8 @@ mod link;
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::json;
@@ -17,7 +16,7 @@ pub(super) use self::desk::Desk;
 use self::desk::{Found, Sent};
 use self::link::Link;
 use super::{Call, Pay, Reply, play};
-use crate::answer::{On, answer, refused};
+use crate::answer::{answer, refused};
 use crate::bills::{Day, Layout, Pages, gzipped};
 use crate::fault::{Endpoint, Fault};
 use crate::plants::{Bill, PlantKind, settle};
@@ -38,37 +37,23 @@ struct Wanted {
     gzip: bool,
 }
 
-pub(super) async fn trade(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let layout = match parameter(&uri, "bill_type").as_deref() {
+pub(super) async fn trade(call: Call) -> Response {
+    let layout = match parameter(&call.uri, "bill_type").as_deref() {
         None | Some("ALL") => Ok(Some(Layout::All)),
         Some("SUCCESS") => Ok(Some(Layout::Success)),
         Some("REFUND") => Ok(Some(Layout::Refund)),
         Some("RECHARGE_REFUND" | "ALL_SPECIAL" | "SUC_SPECIAL" | "REF_SPECIAL") => Ok(None),
         Some(_) => Err("bill_type"),
     };
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
     ask(call, Bill::Trade, layout).await
 }
 
-pub(super) async fn fund(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let layout = match parameter(&uri, "account_type").as_deref() {
+pub(super) async fn fund(call: Call) -> Response {
+    let layout = match parameter(&call.uri, "account_type").as_deref() {
         None | Some("BASIC") => Ok(Some(Layout::Fund)),
         Some("OPERATION" | "FEES") => Ok(None),
         Some(_) => Err("account_type"),
     };
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
     ask(call, Bill::Fund, layout).await
 }
 
@@ -87,12 +72,12 @@ async fn ask(call: Call, bill: Bill, layout: Result<Option<Layout>, &'static str
         Ok(wanted) => wanted,
         Err(name) => return play(call, Endpoint::PayBill, &key, |_| Ok(bad_parameter(name))).await,
     };
-    let (world, desk) = (Arc::clone(&call.pay.world), Arc::clone(&call.pay.desk));
+    let (world, desk) = (Arc::clone(&call.to.world), Arc::clone(&call.to.desk));
     if let Some(reply) = not_given(&world, wanted) {
         return play(call, Endpoint::PayBill, &key, |_| Ok(reply)).await;
     }
     // A stranger's question changes nothing and costs nothing.
-    let may = call.pay.keys.check(&world.clock, &call.method, &call.uri, &call.headers, &call.body).is_ok();
+    let may = call.to.keys.check(&world.clock, &call.method, &call.uri, &call.headers, &call.body).is_ok();
     let found = if may { find(&world, &desk, wanted).await } else { Ok(None) };
     let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let host = host.to_owned();
@@ -166,18 +151,12 @@ fn parameter(uri: &Uri, name: &str) -> Option<String> {
 }
 
 /// The file. Its answer is signed by nobody.
-pub(super) async fn download(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let Pay { world, keys, desk, .. } = &pay;
-    if let Err(why) = keys.check(&world.clock, &method, &uri, &headers, &[]) {
+pub(super) async fn download(call: Call) -> Response {
+    let Pay { world, keys, desk, .. } = &call.to;
+    if let Err(why) = keys.check(&world.clock, &call.method, &call.uri, &call.headers, &call.body) {
         return unsigned(StatusCode::UNAUTHORIZED, "SIGN_ERROR", why);
     }
-    let Some(link) = parameter(&uri, "token").and_then(|token| Link::read(&token)) else {
+    let Some(link) = parameter(&call.uri, "token").and_then(|token| Link::read(&token)) else {
         return unsigned(StatusCode::NOT_FOUND, "RESOURCE_NOT_EXISTS", "账单文件不存在");
     };
     let key = format!("{} {:?}", link.form.day, link.form.layout);
@@ -189,7 +168,7 @@ pub(super) async fn download(
     if meets(PlantKind::Html) {
         return ([(header::CONTENT_TYPE, "text/html")], PAGE).into_response();
     }
-    answer(world, &on, fault, refused, || {
+    answer(world, &call.on, fault, refused, || {
         // What is lost on its way was not met.
         let arrives = matches!(fault, None | Some(Fault::Slow(_)));
         let mut response = Response::new(file(world, desk, &link, arrives));

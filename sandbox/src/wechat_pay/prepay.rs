@@ -2,15 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use super::{Call, Pay, Reply, play};
-use crate::answer::On;
+use super::{Call, Reply, play};
 use crate::credentials::credentials;
 use crate::draw::draw;
 use crate::fault::Endpoint;
@@ -25,17 +22,9 @@ const OPENID_CHARS: RangeInclusive<usize> = 1..=128;
 const NOTIFY_URL_CHARS: RangeInclusive<usize> = 1..=255;
 const ATTACH_CHARS_MAX: usize = 128;
 
-pub(super) async fn create(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+pub(super) async fn create(call: Call) -> Response {
+    let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let key = asked["out_trade_no"].as_str().unwrap_or_default().to_owned();
-    let call = Call { pay, on, method, uri, headers, body };
     play(call, Endpoint::PayCreate, &key, |world| {
         world.act(|scene| match read(&asked) {
             Ok(wanted) => place(world, scene, wanted),

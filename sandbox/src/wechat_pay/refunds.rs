@@ -4,15 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 use windlass_engine::Timestamp;
 
-use super::{Call, Pay, Reply, limits, play};
-use crate::answer::{On, Refused};
+use super::{Call, Reply, limits, play};
+use crate::answer::Refused;
 use crate::config::Pace;
 use crate::draw::draw;
 use crate::fault::Endpoint;
@@ -28,18 +27,10 @@ const REFUND_WITHIN: Duration = Duration::from_secs(365 * 24 * 3600);
 const OUT_REFUND_NO_CHARS_MAX: usize = 64;
 const REASON_CHARS_MAX: usize = 80;
 
-pub(super) async fn create(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+pub(super) async fn create(call: Call) -> Response {
+    let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let key = asked["out_refund_no"].as_str().unwrap_or_default().to_owned();
-    let call = Call { pay, on, method, uri, headers, body };
-    let limits = Arc::clone(&call.pay.limits);
+    let limits = Arc::clone(&call.to.limits);
     play(call, Endpoint::PayRefund, &key, |world| {
         let now = world.clock.wall();
         if !limits.has_room(now) {
@@ -54,15 +45,7 @@ pub(super) async fn create(
     .await
 }
 
-pub(super) async fn query(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    Path(out_refund_no): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
+pub(super) async fn query(Path(out_refund_no): Path<String>, call: Call) -> Response {
     play(call, Endpoint::PayRead, &out_refund_no, |world| {
         Ok(world.look(|state| {
             let refund = state.refunds.get(&out_refund_no);

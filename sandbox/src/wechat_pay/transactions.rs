@@ -1,13 +1,11 @@
 //! Querying and closing payments (facts: wechat-pay.md 6 and 7).
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Call, Pay, Reply, names_merchant, play, unknown_merchant};
-use crate::answer::On;
+use super::{Call, Reply, names_merchant, play, unknown_merchant};
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::plants::Mark;
@@ -15,16 +13,8 @@ use crate::times;
 use crate::world::event::Fact;
 use crate::world::money::Payment;
 
-pub(super) async fn by_our_number(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    Path(out_trade_no): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let named = names_merchant(&uri);
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
+pub(super) async fn by_our_number(Path(out_trade_no): Path<String>, call: Call) -> Response {
+    let named = names_merchant(&call.uri);
     play(call, Endpoint::PayRead, &out_trade_no, |world| {
         if !named {
             return Ok(unknown_merchant());
@@ -36,16 +26,8 @@ pub(super) async fn by_our_number(
     .await
 }
 
-pub(super) async fn by_their_number(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    Path(transaction_id): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let named = names_merchant(&uri);
-    let call = Call { pay, on, method, uri, headers, body: Bytes::new() };
+pub(super) async fn by_their_number(Path(transaction_id): Path<String>, call: Call) -> Response {
+    let named = names_merchant(&call.uri);
     play(call, Endpoint::PayRead, &transaction_id, |world| {
         if !named {
             return Ok(unknown_merchant());
@@ -113,18 +95,9 @@ pub(super) fn transaction(payment: &Payment) -> Value {
 }
 
 /// 204 also for a number that nobody knows: it proves nothing (facts: wechat-pay.md 7).
-pub(super) async fn close(
-    State(pay): State<Pay>,
-    ConnectInfo(on): On,
-    Path(out_trade_no): Path<String>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let call = Call { pay, on, method, uri, headers, body: body.clone() };
+pub(super) async fn close(Path(out_trade_no): Path<String>, call: Call) -> Response {
+    let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     play(call, Endpoint::PayClose, &out_trade_no, |world| {
-        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         if asked["mchid"] != json!(credentials().wechat_pay.mchid) {
             return Ok(unknown_merchant());
         }

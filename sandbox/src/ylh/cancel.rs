@@ -1,21 +1,16 @@
 //! Cancelling an order (facts: ylh.md 5 and 10): the request is only taken here, the verdict comes later and depends on
 //! how far the order has got by then.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::json;
 use windlass_engine::Timestamp;
 
 use super::{Call, invalid, play, required};
-use crate::answer::{On, Refusal};
+use crate::answer::Refusal;
 use crate::draw::draw;
 use crate::fault::Endpoint;
-use crate::world::World;
 use crate::world::event::{CancelOutcome, Fact, Line, Verdict};
 use crate::world::order::{Stage, SupplierOrder};
 
@@ -30,13 +25,7 @@ const SENT_BACK: &str = "RETURN";
 /// Such a product turns out not to be in stock after the order was confirmed.
 const LACKING: &str = "LACK";
 
-pub(super) async fn receive(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let call = Call { world, on, headers, body };
+pub(super) async fn receive(call: Call) -> Response {
     play(
         call,
         Endpoint::YlhCancel,

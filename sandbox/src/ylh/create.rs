@@ -1,20 +1,14 @@
 //! Placing an order (facts: ylh.md 4). What is checked here is what YLH checks on receipt: required fields, sums and a
 //! repeated `soId`. Whether the goods can be had is told later, by the confirm callback.
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{Call, invalid, play, required};
-use crate::answer::{On, Refusal};
+use crate::answer::Refusal;
 use crate::credentials::credentials;
 use crate::fault::Endpoint;
 use crate::haier;
-use crate::world::World;
 use crate::world::event::{Fact, Line};
 use crate::world::order::SupplierOrder;
 
@@ -22,13 +16,7 @@ use crate::world::order::SupplierOrder;
 const MILLIS_MIN: i64 = 1_000_000_000_000;
 const LINES_MAX: usize = 1_000;
 
-pub(super) async fn receive(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let call = Call { world, on, headers, body };
+pub(super) async fn receive(call: Call) -> Response {
     play(
         call,
         Endpoint::YlhCreate,

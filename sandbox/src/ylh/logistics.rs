@@ -1,30 +1,18 @@
 //! Store logistics: which parcels the orders of a list travel in (facts: ylh.md 8).
 
-use std::sync::Arc;
-
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::{Call, play};
-use crate::answer::{On, Refusal};
+use crate::answer::Refusal;
 use crate::fault::Endpoint;
-use crate::world::World;
 use crate::world::order::SupplierOrder;
 use crate::world::parcel::parcels;
 
 const ORDERS_MAX: usize = 100;
 
 /// The body is a bare array of Haier's numbers. Orders that are not known or not shipped have no rows.
-pub(super) async fn read(
-    State(world): State<Arc<World>>,
-    ConnectInfo(on): On,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let call = Call { world, on, headers, body };
+pub(super) async fn read(call: Call) -> Response {
     play(
         call,
         Endpoint::YlhLogistics,

@@ -1,13 +1,13 @@
 //! What a product costs us, and each move of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use windlass_engine::Timestamp;
 
 use super::events::{self, CatalogueEvent, Happened};
-use super::{ROWS_AT_ONCE, rows};
+use super::{ROWS_AT_ONCE, by_code, rows};
 use crate::findings::{FindingType, NewFinding};
 use crate::ledger::{LedgerError, Tx};
 use crate::money::Fen;
@@ -59,9 +59,7 @@ pub(crate) async fn keep_prices<'a>(
     asked_at: Timestamp,
     learned: impl IntoIterator<Item = &'a Price>,
 ) -> Result<Prices, LedgerError> {
-    let learned: BTreeMap<&str, &Price> =
-        learned.into_iter().map(|price| (price.code.as_str(), price)).collect();
-    let learned: Vec<&Price> = learned.into_values().collect();
+    let learned = by_code(learned.into_iter().map(|price| (price.code.as_str(), price)));
     let mut became = Prices::default();
     for chunk in learned.chunks(ROWS_AT_ONCE) {
         let known = take(tx, chunk).await?;

@@ -1,13 +1,13 @@
 //! What the supplier lists, and whether it may be bought.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use windlass_engine::Timestamp;
 
 use super::events::{self, CatalogueEvent, Happened};
-use super::{ROWS_AT_ONCE, numbered, rows};
+use super::{ROWS_AT_ONCE, by_code, numbered, rows};
 use crate::ledger::{LedgerError, Tx};
 use crate::stored::stored_row;
 use crate::suppliers::haier::Product;
@@ -51,9 +51,7 @@ pub(crate) async fn keep_products<'a>(
     asked_at: Timestamp,
     learned: impl IntoIterator<Item = &'a Product>,
 ) -> Result<u64, LedgerError> {
-    let learned: BTreeMap<&str, &Product> =
-        learned.into_iter().map(|product| (product.code.as_str(), product)).collect();
-    let learned: Vec<&Product> = learned.into_values().collect();
+    let learned = by_code(learned.into_iter().map(|product| (product.code.as_str(), product)));
     let mut changed = 0;
     for chunk in learned.chunks(ROWS_AT_ONCE) {
         let known = take(tx, asked_at, chunk).await?;

@@ -1,12 +1,12 @@
 //! How many there are for a county, and how that moved.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 use windlass_engine::Timestamp;
 
-use super::{ROWS_AT_ONCE, rows};
+use super::{ROWS_AT_ONCE, by_code, rows};
 use crate::ledger::{LedgerError, Tx};
 
 /// Rows of history that one call forgets.
@@ -21,8 +21,7 @@ pub(crate) async fn keep_stock(
     county_code: &str,
     learned: &[(String, i64)],
 ) -> Result<u64, LedgerError> {
-    let learned: BTreeMap<&str, i64> = learned.iter().map(|(code, units)| (code.as_str(), *units)).collect();
-    let learned: Vec<(&str, i64)> = learned.into_iter().collect();
+    let learned = by_code(learned.iter().map(|(code, units)| (code.as_str(), (code.as_str(), *units))));
     let mut changed = 0;
     for chunk in learned.chunks(ROWS_AT_ONCE) {
         let known = take(tx, county_code, chunk).await?;

@@ -20,7 +20,7 @@ pub struct Request {
 
 impl Request {
     pub fn path(&self) -> &str {
-        self.target.split('?').next().unwrap()
+        self.target.split('?').next().expect("a split has a first part")
     }
 
     pub fn header(&self, name: &str) -> &str {
@@ -28,7 +28,7 @@ impl Request {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap()
+        serde_json::from_str(&self.body).expect("a request in JSON")
     }
 }
 
@@ -81,8 +81,8 @@ impl Drop for Script {
 impl Script {
     /// Serves each request with what `script` says to it.
     pub async fn new(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (script, seen) = (Arc::new(script), requests.clone());
         let task = tokio::spawn(async move {
@@ -98,7 +98,7 @@ impl Script {
     }
 
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("nobody panics with it").clone()
     }
 
     /// The requests to one path.
@@ -109,14 +109,14 @@ impl Script {
 
 /// The address of a port at which nobody listens.
 pub async fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    format!("http://{}", listener.local_addr().expect("bound"))
 }
 
 async fn serve<S: Fn(&Request) -> Reply>(stream: TcpStream, script: Arc<S>, seen: Arc<Mutex<Vec<Request>>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read(&mut stream).await {
-        seen.lock().unwrap().push(request.clone());
+        seen.lock().expect("nobody panics with it").push(request.clone());
         let written = match script(&request) {
             Reply::Answer { status, headers, body } => {
                 let mut head = format!("HTTP/1.1 {status} X\r\n");
@@ -162,8 +162,8 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let length = headers.get("content-length").map_or(0, |length| length.parse().expect("a length"));
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Request { method, target, headers, body: String::from_utf8(body).unwrap() })
+    Some(Request { method, target, headers, body: String::from_utf8(body).expect("a body of text") })
 }

@@ -1,20 +1,22 @@
 //! A ledger of its own for one test, on either engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use windlass_engine::{Clock, Timestamp};
+use windlass_engine::Clock;
 use windlass_jobs::ledger::Ledger;
 use windlass_servers::Postgres;
 
-pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
+use crate::NOON;
 
+/// What a ledger is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// The folder, and the database, go with it.
+/// A folder, an address for a ledger, and a clock. The folder, and the database, go with it.
+#[derive(Debug)]
 pub struct Place {
     folder: tempfile::TempDir,
     database: Option<String>,
@@ -22,19 +24,25 @@ pub struct Place {
 }
 
 impl Place {
+    /// Its clock stands at [`NOON`] until it is moved by hand.
     pub fn new(engine: Engine) -> Self {
         Self::with(engine, Clock::by_hand(NOON))
     }
 
     pub fn with(engine: Engine, clock: Clock) -> Self {
         let database = (engine == Engine::Postgres).then(Postgres::fresh_database);
-        Self { folder: tempfile::tempdir().unwrap(), database, clock }
+        Self { folder: tempfile::tempdir().expect("a folder"), database, clock }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// The ledger's address.
     pub fn url(&self) -> String {
         match &self.database {
             Some(url) => url.clone(),
@@ -43,7 +51,7 @@ impl Place {
     }
 
     pub async fn ledger(&self) -> Ledger {
-        Ledger::open(&self.url(), &self.clock).await.unwrap()
+        Ledger::open(&self.url(), &self.clock).await.expect("the ledger opens")
     }
 }
 
