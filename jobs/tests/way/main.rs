@@ -43,6 +43,7 @@ mod late;
 mod others;
 mod refuse;
 mod returns;
+mod shipments;
 mod storm;
 mod sweep;
 mod webhooks;

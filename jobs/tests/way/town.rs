@@ -19,8 +19,8 @@ use windlass_servers::Postgres;
 use crate::house::{Engine, Ground, House, settings};
 
 /// 2026-01-05 12:00 in Beijing.
-const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
-/// Shop's seconds in a second.
+pub const NOON: Timestamp = Timestamp::from_secs(1_767_585_600);
+/// Of a plan that does not say.
 const SPEED: f64 = 600.0;
 /// Wall time that a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -41,6 +41,8 @@ pub struct Plan {
     pub settings: Settings,
     pub pace: Pace,
     pub patience: Duration,
+    /// Shop's seconds in a second.
+    pub speed: f64,
 }
 
 impl Plan {
@@ -59,6 +61,7 @@ impl Plan {
                 ..Pace::default()
             },
             patience: Duration::from_secs(5),
+            speed: SPEED,
         }
     }
 
@@ -78,7 +81,7 @@ impl Town {
             Engine::Sqlite => format!("sqlite:{}", folder.path().join("ledger.sqlite").display()),
             Engine::Postgres => Postgres::fresh_database(),
         };
-        let clock = Clock::scaled(NOON, SPEED);
+        let clock = Clock::scaled(NOON, plan.speed);
         let config = Config {
             faults: plan.faults,
             pace: plan.pace,
@@ -357,7 +360,9 @@ impl Town {
 
     /// Has a job run and answers its result.
     pub async fn result_of<J: Job>(&self, job: &J) -> Value {
-        let new = NewJob::of(job, &self.ground.clock);
+        let mut new = NewJob::of(job, &self.ground.clock);
+        // The one before may be over and not cleared away yet.
+        new.unique = None;
         let id = new.id.clone();
         self.house().accept(vec![new]).await;
         let store = self.house().store.clone();
