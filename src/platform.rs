@@ -114,6 +114,14 @@ impl Platform {
         Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, limits, rate_limit })
     }
 
+    /// The business, for who does something by hand before or beside the roles.
+    ///
+    /// # Errors
+    /// Of a platform [without one](Self::without_shop).
+    pub fn shop(&self) -> anyhow::Result<&Shop> {
+        self.shop.as_deref().context("this process has no shop")
+    }
+
     /// Plays the roles until the process is told to stop, then drains.
     ///
     /// # Errors
