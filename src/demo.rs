@@ -3,6 +3,7 @@
 //! Everything runs in this one process, on real sockets and durable files: kill it at any moment, start it
 //! again on the same data folder, and it goes on. The shop's time runs fast, so that days pass in a minute.
 
+mod crm;
 mod customers;
 mod days;
 mod differences;
@@ -142,7 +143,10 @@ impl Demo {
         let platform = Platform::new(&config, stores, accounts, demo_settings())?;
         let schedules = schedules(&config.schedules)?;
         call_back_to(&sandbox, &door);
-        let desks = Desks { shop: Api::new(&door)?, sandbox: Api::new(&sandbox.addresses().control)? };
+        let control = sandbox.addresses().control.clone();
+        let till = Api::new(&control)?;
+        let crm = Some(crm::subscribe(platform.shop()?, &till, &control).await?);
+        let desks = Desks { shop: Api::new(&door)?, sandbox: till, crm };
         let stage = Stage { platform, sandbox, desks, door };
         eprintln!("{}  front door {}", notebook.words(), stage.door);
 
@@ -305,6 +309,11 @@ fn demo_settings() -> Settings {
         time_to_pay_s: 1_800,
         complete_after_s: 3_600,
         track_every_max_s: 1_800,
+        // The sandbox is near, and what it does not take is told again while the orders are still on their way.
+        webhook_private_addresses: true,
+        webhook_timeout_s: PATIENCE.as_secs(),
+        webhook_at_once: 8,
+        webhook_retries_s: vec![5, 60, 300, 600, 1_800, 3_600, 3_600, 3_600],
         // The shop's hours pass in moments: that a payment was told of before its order was recorded means nothing.
         unknown_order_after_s: 7 * 24 * 3_600,
         ..Settings::default()

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use windlass_engine::schedule::Schedules;
 use windlass_engine::{Clock, JobTable, Store};
 use windlass_jobs::JOBS;
@@ -82,6 +83,14 @@ impl Platform {
         let limits = Limits { close_delay: config.close_delay, ..Limits::default() };
         let rate_limit = config.access.rate_limit;
         Ok(Self { clock, store, ledger, shop: None, table, schedules, queues, lease, limits, rate_limit })
+    }
+
+    /// The business, for who does something by hand before or beside the roles.
+    ///
+    /// # Errors
+    /// Of a platform [without one](Self::without_shop).
+    pub fn shop(&self) -> anyhow::Result<&Shop> {
+        self.shop.as_deref().context("this process has no shop")
     }
 }
 

@@ -71,6 +71,12 @@ crate::stored::stored_states! {
         SupplierOverdue = "supplier_overdue",
         UnsolicitedReturn = "unsolicited_return",
         UploadRefused = "upload_refused",
+        /// WeChat took a shipment, and does not have it.
+        ShipmentMissing = "shipment_missing",
+        /// WeChat has a shipment that we did not upload.
+        ShipmentUnknown = "shipment_unknown",
+        /// A payment that WeChat's shipping does not list.
+        PaymentUnlisted = "payment_unlisted",
         PriceMismatch = "price_mismatch",
         BalanceLow = "balance_low",
         BackupMissing = "backup_missing",

@@ -62,6 +62,7 @@ pub static JOBS: &[JobKind<Shop>] = &[
     // On a schedule.
     JobKind::of::<orders::ExpireUnpaidOrders>(),
     JobKind::of::<orders::SweepOrders>(),
+    JobKind::of::<orders::CompareShipments>(),
     JobKind::of::<suppliers::TrackParcels>(),
     JobKind::of::<suppliers::WatchSupplierOrders>(),
     JobKind::of::<payments::FetchBill>(),

@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 
 pub use fields::{FieldFlaw, FieldKind, check, fit};
 pub use shipping::{
-    Contact, LogisticsType, OrderState, PaidOrder, SHIPPING_LIST_MAX, Settled, ShippedOrder, ShippedParcel,
-    ShippingUpload, Split, UploadAnswer, UploadedParcel, mask_phone, settle,
+    Contact, LogisticsType, ORDER_LIST_MAX, OrderPage, OrderState, PaidOrder, SHIPPING_LIST_MAX, Settled,
+    ShippedOrder, ShippedParcel, ShippingUpload, Split, UploadAnswer, UploadedParcel, mask_phone, settle,
 };
 pub use subscribe::{MiniProgramState, Sent, SubscribeMessage};
 

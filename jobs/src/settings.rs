@@ -99,6 +99,9 @@ pub struct Settings {
     pub abnormal_refund_every_s: u64,
     /// WeChat may not know a payment for so long after it was made (facts: mini-program 6, 10060001).
     pub upload_unknown_payment_s: u64,
+    /// What was paid on so many days back is compared each night with what WeChat's shipping lists: as long as most orders
+    /// take from their payment to their upload. 0: nothing is compared.
+    pub shipments_days_back: u32,
     /// Something that wants a next step and was not touched for so long gets its job again.
     pub sweep_after_s: u64,
     /// Rows of each sort that one sweep looks at.
@@ -221,6 +224,7 @@ impl Default for Settings {
             refund_poll_until_s: 7 * DAY,
             abnormal_refund_every_s: 6 * HOUR,
             upload_unknown_payment_s: 10 * MINUTE,
+            shipments_days_back: 7,
             sweep_after_s: 30 * MINUTE,
             sweep_rows_max: 500,
             expire_orders_max: 500,

@@ -1,6 +1,7 @@
 //! The mini-program's server calls: the access token, subscribe messages and shipping information
-//! (facts: wechat-mini-program.md). Lists of orders are not simulated.
+//! (facts: wechat-mini-program.md).
 
+mod list;
 mod messages;
 mod shipping;
 mod token;
@@ -26,6 +27,7 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/cgi-bin/message/subscribe/send", post(messages::send))
         .route("/wxa/sec/order/upload_shipping_info", post(upload::upload))
         .route("/wxa/sec/order/get_order", post(shipping::get_order))
+        .route("/wxa/sec/order/get_order_list", post(list::get_order_list))
         .route("/wxa/sec/order/notify_confirm_receive", post(shipping::notify_confirm_receive))
         .with_state(world)
 }

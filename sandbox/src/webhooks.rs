@@ -197,17 +197,22 @@ impl Desk {
 
     fn keep_taken(&self, name: &str, taken: Taken) {
         if let Some(receiver) = self.lock().get_mut(name) {
-            receiver.taken.push_back(taken);
-            receiver.taken.truncate(KEPT_MAX);
+            keep_newest(&mut receiver.taken, taken);
         }
     }
 
     fn keep_refused(&self, name: &str, refused: Refused) {
         if let Some(receiver) = self.lock().get_mut(name) {
-            receiver.refused.push_back(refused);
-            receiver.refused.truncate(KEPT_MAX);
+            keep_newest(&mut receiver.refused, refused);
         }
     }
+}
+
+fn keep_newest<T>(kept: &mut VecDeque<T>, newest: T) {
+    if kept.len() == KEPT_MAX {
+        kept.pop_front();
+    }
+    kept.push_back(newest);
 }
 
 struct Leaving<'a> {

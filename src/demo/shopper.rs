@@ -29,7 +29,7 @@ pub async fn send_all(
     clock: &Clock,
     bars: &Bars,
 ) -> anyhow::Result<Vec<(String, String)>> {
-    let Desks { shop: api, sandbox: till } = desks;
+    let Desks { shop: api, sandbox: till, .. } = desks;
     let mut refused = Vec::new();
     let mut baskets = baskets.into_iter().peekable();
     loop {

@@ -23,6 +23,8 @@ const FINDINGS_A_PAGE: &str = "200";
 pub struct Desks {
     pub shop: Api,
     pub sandbox: Api,
+    /// The endpoint of the other system that is told of orders; None: there is none.
+    pub crm: Option<String>,
 }
 
 /// The books, or what they grew by.

@@ -7,6 +7,7 @@ use windlass_jobs::effect::EffectKind;
 use windlass_jobs::orders::{OrderState, Tally};
 use windlass_sandbox::{PlantKind, Truth};
 
+use super::crm;
 use super::days::Days;
 use super::differences;
 use super::input::Input;
@@ -114,6 +115,9 @@ pub async fn summary(
     };
     let mut faults = desks.unbalanced().await?;
     faults.extend(money_faults(&tally, &truth));
+    if let Some(endpoint) = &desks.crm {
+        faults.extend(crm::unheard(desks, endpoint).await?);
+    }
     if !over {
         faults.push("nothing moved for long although something was still to do".to_owned());
     }

@@ -77,9 +77,10 @@ mod tests {
         assert!(missing.is_empty(), "no schedule starts {missing:?}");
     }
 
-    const BY_SCHEDULE: [&str; 14] = [
+    const BY_SCHEDULE: [&str; 15] = [
         "expire_unpaid_orders",
         "sweep_orders",
+        "compare_shipments",
         "watch_supplier_orders",
         "track_parcels",
         "sync_products",

@@ -102,6 +102,10 @@ pub const METRICS: &[Metric] = &[
     ),
     counter("windlass_bills_total", "Answers to a question for a day's bill, by what became of it"),
     counter("windlass_bill_bad_rows_total", "Lines of bills that cannot be read"),
+    counter(
+        "windlass_shipments_compared_total",
+        "Payments compared with WeChat's list of orders to be shipped, by what was found",
+    ),
     counter("windlass_supplier_answers_overdue_total", "Answers of a supplier that did not come in time"),
     counter(
         "windlass_sync_codes_total",

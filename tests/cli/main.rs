@@ -6,8 +6,13 @@
 #[expect(dead_code, reason = "not every target needs all of it")]
 mod process;
 
+#[path = "../roles/site.rs"]
+#[expect(dead_code, reason = "of it, only how a request is sent")]
+mod site;
+
 mod bench;
 mod data_folders;
+mod decisions;
 mod house;
 mod json;
 mod notifications;

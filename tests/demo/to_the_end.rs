@@ -15,6 +15,10 @@ fn every_order_ends_and_every_effect_happens_once() {
         assert_eq!(figure(effect, "/ours"), figure(effect, "/truth"), "{effect}");
         assert_eq!(figure(effect, "/in_doubt"), 0, "{effect}");
     }
+    // The other system heard of each completed order that it was paid, shipped and completed.
+    let heard = summary["effects"].as_array().unwrap().iter().find(|row| row["effect"] == "webhook.post");
+    let completed = figure(&summary, "/orders/completed");
+    assert!(figure(heard.unwrap(), "/truth") >= 3 * completed, "{summary:#}");
 }
 
 #[test]

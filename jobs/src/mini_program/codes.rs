@@ -117,6 +117,13 @@ pub(super) fn of_get_order(code: i64) -> Class {
     }
 }
 
+pub(super) fn of_order_list(code: i64) -> Class {
+    match code {
+        10_060_012 | 10_060_019 => Class::Busy,
+        _ => general(code),
+    }
+}
+
 pub(super) fn of_confirm_receive(code: i64) -> Class {
     match code {
         -1 => Class::InDoubt,

@@ -1,8 +1,10 @@
 //! Shipping, as WeChat wants to know it before it lets go of the money (facts: wechat-mini-program.md 3, 4, 5).
 
+mod list;
 mod order;
 mod upload;
 
+pub use list::{ORDER_LIST_MAX, OrderPage};
 pub use order::{OrderState, Settled, ShippedOrder, UploadedParcel, settle};
 pub use upload::{
     Contact, LogisticsType, SHIPPING_LIST_MAX, ShippedParcel, ShippingUpload, Split, UploadAnswer, mask_phone,

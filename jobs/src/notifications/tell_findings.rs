@@ -49,6 +49,7 @@ pub const fn is_urgent(kind: FindingType) -> bool {
         | F::PaymentDisputed
         | F::UnsolicitedReturn
         | F::UploadRefused
+        | F::ShipmentMissing
         | F::BalanceLow
         | F::BackupMissing
         | F::WebhookDisabled => true,
@@ -59,6 +60,8 @@ pub const fn is_urgent(kind: FindingType) -> bool {
         | F::NoStatement
         | F::SupplierRejected
         | F::SupplierOverdue
+        | F::ShipmentUnknown
+        | F::PaymentUnlisted
         | F::PriceMismatch => false,
     }
 }

@@ -31,7 +31,7 @@ pub use deliveries::{
 pub use endpoint::{Endpoint, EndpointState};
 pub use endpoints::{
     BadEndpoint, ENDPOINTS_MAX, NewEndpoint, WebhookError, create, delete, disable, enable, endpoint,
-    endpoints, rotate, send_test,
+    endpoints, relocate, rotate, send_test,
 };
 pub use event::{EVENT_BYTES_MAX, EventType};
 pub(crate) use event::{tell, tell_of_order};

@@ -1,4 +1,4 @@
-//! A person decides about a shipment that WeChat would not take: it is there already, it is tried anew, or there is
+//! A person decides about a shipment that WeChat would not take or has lost: it is there already, it is tried anew, or there is
 //! nothing to upload.
 
 use serde_json::json;
@@ -52,7 +52,9 @@ pub async fn settle_upload(
     }
     change.event("shipping_upload", by.reason(), json!({ "settled": outcome, "by": by.who })).await?;
     let key = upload_key(order_no, tries);
-    change.tx().resolve_finding(FindingType::UploadRefused, &key, by.who, by.reason()).await?;
+    for kind in [FindingType::UploadRefused, FindingType::ShipmentMissing] {
+        change.tx().resolve_finding(kind, &key, by.who, by.reason()).await?;
+    }
     by.note(change.tx(), "upload.settle", order_no, state).await?;
     change.commit().await?;
     Ok(())

@@ -216,3 +216,50 @@ async fn a_reminder_to_confirm_receipt_may_have_been_given() {
     let error = mini(&server).notify_confirm_receive(&order, START).await.unwrap_err();
     assert_eq!(error.fault, Fault::InDoubt);
 }
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page_and_numbers_may_come_as_texts() {
+    let server = server(|request| match request.json()["last_index"].as_str() {
+        None => json(
+            r#"{"errcode":0,"last_index":"a1","has_more":true,"order_list":[{"transaction_id":"42",
+            "merchant_id":"1900000001","merchant_trade_no":"T1","pay_time":1767578400,"paid_amount":129999,
+            "order_state":2,"shipping":{"finish_shipping":true}}]}"#,
+        ),
+        _ => json(
+            r#"{"errcode":0,"last_index":"","has_more":false,"order_list":[{"transaction_id":"43",
+            "merchant_trade_no":"T2","pay_time":"1767578401","order_state":"6"}]}"#,
+        ),
+    })
+    .await;
+    let (from, mini) = (START - Duration::from_secs(86_400), mini(&server));
+    let first = mini.order_list(from, START, None).await.unwrap();
+    assert_eq!((first.orders[0].state, first.orders[0].paid_fen), (OrderState::Shipped, Some(129_999)));
+    assert_eq!(first.orders[0].paid_at.map(|at| at.secs()), Some(1_767_578_400));
+    let last = mini.order_list(from, START, first.next.as_deref()).await.unwrap();
+    assert_eq!((last.orders[0].state, last.next), (OrderState::Settled, None));
+    assert_eq!((last.orders[0].mchid.as_str(), last.orders[0].paid_fen), ("", None));
+    let asked = server.requests()[1].json();
+    assert_eq!(asked["pay_time_range"]["begin_time"], from.secs());
+    assert_eq!((&asked["page_size"], asked.get("last_index")), (&50.into(), None));
+    assert_eq!(server.requests()[2].json()["last_index"], "a1");
+}
+
+#[tokio::test]
+async fn a_list_that_would_be_asked_for_ever_or_was_not_read_to_its_end_is_no_list() {
+    let listed = async |reply: Reply, after: Option<&str>| {
+        let server = server(move |_| reply.clone()).await;
+        mini(&server).order_list(START, START, after).await.map_err(|error| error.fault)
+    };
+    let nowhere = || json(r#"{"errcode":0,"order_list":[],"has_more":true}"#);
+    let the_same = || json(r#"{"errcode":0,"order_list":[],"has_more":true,"last_index":"a1"}"#);
+    let without_state = || json(r#"{"errcode":0,"order_list":[{"transaction_id":"42"}]}"#);
+    for (reply, after) in [(nowhere(), None), (the_same(), Some("a1")), (without_state(), None)] {
+        assert_eq!(listed(reply, after).await, Err(Fault::Unavailable));
+    }
+    for reply in [Reply::Silence, Reply::Cut, status(502, "<html>"), errcode(10_060_012), errcode(-1)] {
+        assert_eq!(listed(reply, None).await, Err(Fault::Unavailable));
+    }
+    assert_eq!(listed(errcode(48001), None).await, Err(Fault::Misconfigured { code: "48001".into() }));
+    let empty = listed(json(r#"{"errcode":0,"order_list":null}"#), None).await.unwrap();
+    assert!(empty.orders.is_empty() && empty.next.is_none());
+}

@@ -3,7 +3,7 @@
 use windlass_jobs::Settings;
 use windlass_jobs::notifications::webhooks::{
     DeliverWebhook, ENDPOINTS_MAX, NewEndpoint, WebhookError, create, delete, deliveries, endpoint,
-    endpoints, send_test,
+    endpoints, relocate, send_test,
 };
 use windlass_sandbox::Faults;
 use windlass_testing::{Engine, on_every_engine};
@@ -16,6 +16,7 @@ on_every_engine!(
     the_secret_is_in_no_row_as_it_is,
     there_are_only_so_many_endpoints,
     what_waits_for_a_deleted_endpoint_is_dropped,
+    an_endpoint_that_moved_is_told_at_its_new_address_of_what_waited,
 );
 
 fn new(url: &str) -> NewEndpoint {
@@ -100,4 +101,25 @@ async fn what_waits_for_a_deleted_endpoint_is_dropped(engine: Engine) {
             .await
             .unwrap();
     assert_eq!(audited, 3, "made, tried, deleted");
+}
+
+async fn an_endpoint_that_moved_is_told_at_its_new_address_of_what_waited(engine: Engine) {
+    let desk = Desk::open(engine).await;
+    let (made, _) = desk.endpoint("crm", &[]).await;
+    let control = desk.sandbox.addresses().control.clone();
+    let elsewhere = format!("{control}/webhooks/gone");
+    relocate(&desk.shop, &made.id, &elsewhere, "a test").await.unwrap();
+    let message = send_test(&desk.shop, &made.id, "a test").await.unwrap();
+    let job = || DeliverWebhook { endpoint: made.id.clone(), message: message.clone() };
+    assert!(desk.run(job()).await.is_err(), "nobody is there");
+    let moved = relocate(&desk.shop, &made.id, &made.url, "a test").await.unwrap();
+    assert_eq!((moved.url, moved.id), (made.url.clone(), made.id.clone()));
+    desk.run(job()).await.unwrap();
+    assert_eq!(desk.effect("webhook.post").await, (1, 0), "under the secret that it had");
+
+    for (id, url) in [(made.id.as_str(), "ftp://shop.example"), ("we_nobody", made.url.as_str())] {
+        let refused = relocate(&desk.shop, id, url, "a test").await.unwrap_err();
+        assert!(matches!(refused, WebhookError::Bad(_) | WebhookError::Missing(_)), "{refused}");
+    }
+    assert_eq!(endpoint(&desk.shop, &made.id).await.unwrap().url, made.url);
 }

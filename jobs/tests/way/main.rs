@@ -18,6 +18,7 @@ mod late;
 mod others;
 mod refuse;
 mod returns;
+mod shipments;
 mod storm;
 mod sweep;
 mod webhooks;

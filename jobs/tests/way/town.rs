@@ -18,7 +18,7 @@ use windlass_testing::{Engine, NOON, Place};
 
 use crate::house::{Ground, House, settings};
 
-/// Shop's seconds in a second.
+/// Shop's seconds in a second, of a plan that does not say.
 const SPEED: f64 = 600.0;
 /// Wall time that a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(120);
@@ -39,6 +39,8 @@ pub struct Plan {
     pub settings: Settings,
     pub pace: Pace,
     pub patience: Duration,
+    /// Shop's seconds in a second.
+    pub speed: f64,
 }
 
 impl Plan {
@@ -57,6 +59,7 @@ impl Plan {
                 ..Pace::default()
             },
             patience: Duration::from_secs(5),
+            speed: SPEED,
         }
     }
 
@@ -71,7 +74,7 @@ impl Town {
     }
 
     pub async fn build(engine: Engine, plan: Plan) -> Self {
-        let place = Place::with(engine, Clock::scaled(NOON, SPEED));
+        let place = Place::with(engine, Clock::scaled(NOON, plan.speed));
         let clock = place.clock.clone();
         let config = Config {
             faults: plan.faults,
@@ -351,7 +354,9 @@ impl Town {
 
     /// Has a job run and answers its result.
     pub async fn result_of<J: Job>(&self, job: &J) -> Value {
-        let new = NewJob::of(job, &self.ground.clock);
+        let mut new = NewJob::of(job, &self.ground.clock);
+        // The one before may be over and not cleared away yet.
+        new.unique = None;
         let id = new.id.clone();
         self.house().accept(vec![new]).await;
         let store = self.house().store.clone();

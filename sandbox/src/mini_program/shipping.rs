@@ -73,16 +73,23 @@ fn check_receipt(payment: &Payment, received_at: Option<Timestamp>) -> Result<()
     Ok(())
 }
 
-fn order(payment: &Payment) -> Value {
+/// Refunded as a whole, shipped, or still to be shipped.
+pub(super) fn order_state(payment: &Payment) -> u8 {
+    match payment {
+        payment if payment.refunded_fen >= payment.total_fen => 5,
+        payment if finished_count(payment) > 0 => 2,
+        _ => 1,
+    }
+}
+
+fn finished_count(payment: &Payment) -> u8 {
+    payment.shipping.as_deref().map_or(0, |shipping| shipping.finished_count)
+}
+
+pub(super) fn order(payment: &Payment) -> Value {
     let paid_at = payment.paid_at.unwrap_or(payment.offered_at);
     let shipping = payment.shipping.as_deref();
-    let finished_count = shipping.map_or(0, |shipping| shipping.finished_count);
-    // Refunded as a whole, shipped, or still to be shipped.
-    let state = match payment {
-        payment if payment.refunded_fen >= payment.total_fen => 5,
-        _ if finished_count > 0 => 2,
-        _ => 1,
-    };
+    let (state, finished_count) = (order_state(payment), finished_count(payment));
     let upload = shipping.and_then(|shipping| shipping.current.as_ref());
     let parcels: Vec<Value> = upload
         .into_iter()

@@ -131,3 +131,34 @@ async fn a_message_must_fit_its_template_and_is_doubled_when_it_is_sent_twice() 
     call(&shop, SEND, &token, &message(&shop, "T2")).await;
     assert_eq!(shop.effect("mini.subscribe_send").await, (2, 1));
 }
+
+#[tokio::test]
+async fn a_list_tells_page_by_page_what_was_paid_when_and_how_far_it_is() {
+    let shop = Shop::open().await;
+    for nth in 1..=3 {
+        shop.be_paid(&format!("T1000{nth}"), 129_999).await;
+        shop.clock.advance(Duration::from_secs(3_600));
+    }
+    shop.check_out("T10009", 100, None).await;
+    let token = token(&shop, false).await["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(call(&shop, UPLOAD, &token, &shipping("ZTO1", 1)).await["errcode"], 0);
+    let list = async |body: Value| call(&shop, "/wxa/sec/order/get_order_list", &token, &body).await;
+    let numbers = |page: &Value| -> Vec<String> {
+        let rows = page["order_list"].as_array().unwrap();
+        rows.iter().map(|row| row["merchant_trade_no"].as_str().unwrap().to_owned()).collect()
+    };
+
+    let first = list(json!({"page_size": 2})).await;
+    assert_eq!((numbers(&first), &first["has_more"]), (vec!["T10001".into(), "T10002".into()], &json!(true)));
+    let last = list(json!({"page_size": 2, "last_index": first["last_index"]})).await;
+    assert_eq!((numbers(&last), &last["has_more"]), (vec!["T10003".into()], &json!(false)));
+    let noon = crate::shop::NOON.secs();
+    let hour = list(json!({"pay_time_range": {"begin_time": noon + 3_600, "end_time": noon + 7_199}})).await;
+    assert_eq!(numbers(&hour), ["T10002"]);
+    assert_eq!(numbers(&list(json!({"order_state": 2})).await), ["T10001"]);
+    assert_eq!(numbers(&list(json!({"order_state": 1})).await), ["T10002", "T10003"]);
+    assert!(numbers(&list(json!({"openid": "oOTHER"})).await).is_empty());
+    for wrong in [json!({"page_size": 51}), json!({"last_index": "x"})] {
+        assert_eq!(list(wrong).await["errcode"], 10_060_014);
+    }
+}

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use windlass_engine::Timestamp;
 
 use crate::outside::lenient::{flag, maybe_text, rows, text, whole};
 use crate::outside::{Call, OutsideError};
@@ -35,6 +36,11 @@ impl OrderState {
 pub struct ShippedOrder {
     pub transaction_id: String,
     pub out_trade_no: String,
+    /// The merchant who was paid; empty when WeChat does not say.
+    pub mchid: String,
+    /// In whole seconds.
+    pub paid_at: Option<Timestamp>,
+    pub paid_fen: Option<i64>,
     pub state: OrderState,
     pub is_in_complaint: bool,
     /// Everything was shipped.
@@ -83,11 +89,17 @@ struct Wire {
 }
 
 #[derive(Deserialize)]
-struct OrderWire {
+pub(super) struct OrderWire {
     #[serde(default, deserialize_with = "text")]
     transaction_id: String,
     #[serde(default, deserialize_with = "text")]
     merchant_trade_no: String,
+    #[serde(default, deserialize_with = "text")]
+    merchant_id: String,
+    #[serde(default, deserialize_with = "maybe_text")]
+    pay_time: Option<String>,
+    #[serde(default, deserialize_with = "maybe_text")]
+    paid_amount: Option<String>,
     #[serde(deserialize_with = "whole")]
     order_state: i64,
     #[serde(default, deserialize_with = "flag")]
@@ -109,16 +121,26 @@ struct Shipping {
 pub(super) fn read(call: &Call, raw: &RawValue) -> Result<ShippedOrder, OutsideError> {
     let wire: Wire =
         serde_json::from_str(raw.get()).map_err(|error| call.lost(&format!("unreadable order: {error}")))?;
-    let shipping = wire.order.shipping.unwrap_or_default();
-    Ok(ShippedOrder {
-        transaction_id: wire.order.transaction_id,
-        out_trade_no: wire.order.merchant_trade_no,
-        state: OrderState::read(wire.order.order_state),
-        is_in_complaint: wire.order.in_complaint,
-        is_finished: shipping.finish_shipping,
-        finish_count: shipping.finish_shipping_count.and_then(|text| text.parse().ok()).unwrap_or(0),
-        parcels: shipping.shipping_list,
-    })
+    Ok(wire.order.into())
+}
+
+impl From<OrderWire> for ShippedOrder {
+    fn from(wire: OrderWire) -> Self {
+        let shipping = wire.shipping.unwrap_or_default();
+        let number = |text: Option<String>| text.and_then(|text| text.trim().parse::<i64>().ok());
+        Self {
+            transaction_id: wire.transaction_id,
+            out_trade_no: wire.merchant_trade_no,
+            mchid: wire.merchant_id,
+            paid_at: number(wire.pay_time).map(Timestamp::from_secs),
+            paid_fen: number(wire.paid_amount),
+            state: OrderState::read(wire.order_state),
+            is_in_complaint: wire.in_complaint,
+            is_finished: shipping.finish_shipping,
+            finish_count: number(shipping.finish_shipping_count).unwrap_or(0),
+            parcels: shipping.shipping_list,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +153,9 @@ mod tests {
         ShippedOrder {
             transaction_id: "42".into(),
             out_trade_no: "T1".into(),
+            mchid: String::new(),
+            paid_at: None,
+            paid_fen: None,
             state,
             is_in_complaint: false,
             is_finished: false,

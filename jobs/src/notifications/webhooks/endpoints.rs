@@ -162,6 +162,28 @@ pub async fn delete(shop: &Shop, id: &str, who: &str) -> Result<(), WebhookError
     Ok(tx.commit().await?)
 }
 
+/// The endpoint is told at another address from now on, also of what waits for it. Its secret stays.
+///
+/// # Errors
+/// [`WebhookError::Bad`] for an address that may be none; [`WebhookError::Missing`] when there is none of that id.
+pub async fn relocate(shop: &Shop, id: &str, url: &str, who: &str) -> Result<Endpoint, WebhookError> {
+    if let Err(what) = judge(url, shop.notifier.post.settings().private_addresses) {
+        return Err(WebhookError::Bad(vec![BadEndpoint { pointer: "/url".to_owned(), what }]));
+    }
+    let mut tx = shop.ledger.begin().await?;
+    there(&mut tx, id).await?;
+    sqlx::query("UPDATE webhook_endpoints SET url = $2, changed_at = $3 WHERE id = $1")
+        .bind(id.to_owned())
+        .bind(url.to_owned())
+        .bind(shop.clock.now().micros())
+        .execute(tx.conn())
+        .await?;
+    tx.audit(who, "webhook.relocate", id, url).await?;
+    let endpoint = there(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(endpoint)
+}
+
 /// Gives the endpoint a new secret, shown this once. The one before signs too for
 /// [`crate::Settings::webhook_secret_overlap_s`].
 ///
