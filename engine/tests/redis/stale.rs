@@ -1,4 +1,4 @@
-//! Entries that cancelled jobs leave behind in the lists of ready ones.
+//! Entries in the lists of ready jobs whose jobs are over: those that cancelled ones leave behind, and one that should not be.
 
 use std::collections::BTreeSet;
 
@@ -94,4 +94,19 @@ async fn each_job_that_lives_is_handed_out_once_whatever_stands_in_the_lists() {
     assert_eq!(complete_some(&store, 500).await.len(), Priority::ALL.len());
     assert_eq!(redis.cli(&["hlen", &gone]).trim(), "0", "no stale entry is left");
     assert_balanced(&store).await;
+}
+
+/// Between the two calls of a large ask its lease may run out, and others may end the job: then its payload is gone.
+#[tokio::test]
+async fn a_job_whose_record_says_that_it_is_over_is_not_run() {
+    let redis = Redis::start();
+    let settings = settings(redis.url());
+    let records = format!("{{windlass:{}}}:jobs", settings.namespace);
+    let store = open(settings).await;
+    add(&store, vec![job("over"), job("lives")]).await;
+    let end =
+        "return redis.call('HSET', KEYS[1], ARGV[1], 'c' .. redis.call('HGET', KEYS[1], ARGV[1]):sub(2))";
+    redis.cli(&["eval", end, "1", &records, "~over"]);
+    let taken = take(&store, 10).await;
+    assert_eq!(ids(&taken), ["lives"]);
 }

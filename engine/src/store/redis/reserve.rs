@@ -25,9 +25,7 @@ use crate::store::{Ask, Delivery, FaultCause, JobFault, Reserved, StoreError, TU
 
 /// Records that come with the answer; those of more jobs are fetched by a call of their own.
 const INLINE_JOBS_MAX: usize = 16;
-/// Tries to fetch the records of jobs that are handed out already; what cannot be fetched waits for its lease to end.
-const FETCHES_MAX: u32 = 5;
-/// Between two of them.
+/// Between two tries to fetch the records of jobs that are handed out already.
 const AWAY: Backoff = Backoff { base_ms: 50, cap_ms: 1_000 };
 
 /// Asks in turn that found nothing but jobs past their deadline; each buries as many as it asked for.
@@ -181,6 +179,7 @@ impl Asking {
 
     async fn look(&self) -> Result<Found, StoreError> {
         let reply = Reply::of("reserve");
+        let ours_until = self.shared.clock.wall() + self.ask.lease;
         let mut call = self.shared.call(&script::RESERVE);
         call.text(&self.queue)
             .arg(self.ask.jobs_max)
@@ -214,9 +213,10 @@ impl Asking {
                 let (ids, records, tries) = (reply.text(next()?)?, next()?, next()?);
                 let ids: Vec<&str> = ids.split(' ').collect();
                 let inline = !matches!(records, Value::Nil);
-                let records = if inline { reply.list(records)? } else { self.fetch("jobs", &ids).await? };
+                let records =
+                    if inline { reply.list(records)? } else { self.fetch("jobs", &ids, ours_until).await? };
                 let tries = match tries {
-                    Value::Int(_) => self.fetch("tries", &ids).await?,
+                    Value::Int(_) => self.fetch("tries", &ids, ours_until).await?,
                     tries => reply.list(tries)?,
                 };
                 self.hand_out(token, reply.time(&now)?, &ids, records, tries).await
@@ -224,15 +224,15 @@ impl Asking {
         }
     }
 
-    /// A part of each job out of the hash that keeps it. The jobs are ours already: a server that is away for a moment
-    /// is asked again.
-    async fn fetch(&self, part: &str, ids: &[&str]) -> Result<Vec<Value>, StoreError> {
+    /// A part of each job out of the hash that keeps it. The jobs are ours already: a server that is away is asked again
+    /// until their lease is over.
+    async fn fetch(&self, part: &str, ids: &[&str], ours_until: Timestamp) -> Result<Vec<Value>, StoreError> {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(format!("{}{part}", self.shared.prefix)).arg(ids);
         let mut tries = 0;
         loop {
             match self.shared.link.ask(&cmd).await {
-                Err(StoreError::Unavailable(_)) if tries < FETCHES_MAX => {
+                Err(StoreError::Unavailable(_)) if self.shared.clock.wall() < ours_until => {
                     tries += 1;
                     tokio::time::sleep(AWAY.wait(tries, fastrand::f64())).await;
                 }
@@ -259,14 +259,15 @@ impl Asking {
         for (place, (stored, text)) in (1..).zip(ids.iter().zip(records)) {
             let text = reply.maybe_text(text)?;
             let tried = tries.next().map(|tried| reply.maybe_text(tried)).transpose()?.flatten();
-            let read = text.as_deref().and_then(|text| {
+            // The record of a job that lives: one that others ended after our lease has lost its payload.
+            let read = text.as_deref().filter(|text| text.starts_with('w')).and_then(|text| {
                 let record = Record::read(text)?;
                 let slim = Slim::of(stored, &record, text)?;
                 Some((record, slim))
             });
             let (Some((record, slim)), Some(id)) = (read, id_of(stored)) else {
                 // Nobody can run it; its lease runs out, and in the end it is dead as poison, for people to look at.
-                tracing::error!(id = stored, "a job's record cannot be read");
+                tracing::error!(id = stored, "a job has no record that can be run");
                 continue;
             };
             let tries = tried.as_deref().and_then(Tries::read).unwrap_or_default();
