@@ -77,8 +77,8 @@ pub struct Demo {
     #[arg(long)]
     speed: Option<f64>,
     /// Nothing moved for so many real seconds: what is not over by then is stuck. The default outlasts a breaker that cools
-    /// at its longest (60 s) and a probe that fails.
-    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    /// at its longest (60 s).
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     give_up_after: u64,
     /// With --server: the control port of the sandbox that the server uses [default: the demo starts one].
     #[arg(long, value_name = "URL", conflicts_with = "faults")]
@@ -127,7 +127,7 @@ impl Demo {
         if let (Some(days), None) = (&days, &self.orders) {
             some_go_wrong(&mut input, days);
         }
-        notebook.begin()?;
+        notebook.begin_anew()?;
         tell_rejected(&input, &config.data)?;
         let shop_time = ShopTime::of(&config.data);
         let speed = days.map_or(SPEED_DEFAULT, |days| days.speed(input.baskets.len()));

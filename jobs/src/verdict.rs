@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use windlass_engine::JobError;
+use windlass_engine::{Backoff, JobError};
 
 use crate::outside::{Fault, OutsideError};
 
@@ -10,6 +10,12 @@ use crate::outside::{Fault, OutsideError};
 const MISCONFIGURED_RETRY_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Throttled without a word of when to come back.
 const THROTTLED_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Attempts of a job that a schedule sends to look at an outside system, which may be away for most of a day. While one
+/// waits the schedule sends no other, so giving up early would only leave a dead job for somebody to look at.
+pub const LOOK_ATTEMPTS_MAX: u32 = 200;
+/// Two seconds, doubling, at most the five minutes after which the most frequent schedule comes again.
+pub const LOOK_BACKOFF: Backoff = Backoff { base_ms: 2_000, cap_ms: 300_000 };
 
 /// The verdict on a failed call. Effects and changes of an order have their own conversions, which a bare `?` takes;
 /// that of effects calls here.

@@ -81,14 +81,23 @@ impl Notebook {
         Ok(Self { path, page, goes_on, _lock: lock })
     }
 
-    /// Begins the demo, in place of one that finished.
+    /// Begins the demo, in place of one that finished, whose files go with it.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn begin_anew(&self) -> anyhow::Result<()> {
+        if !self.goes_on {
+            make_room(self.path.parent().unwrap_or(Path::new(".")))?;
+        }
+        self.begin()
+    }
+
+    /// Begins the demo. What one that finished left behind stays: an installation that runs on still asks its outside
+    /// after the orders of it.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn begin(&self) -> anyhow::Result<()> {
-        if !self.goes_on {
-            make_room(self.path.parent().unwrap_or(Path::new(".")))?;
-        }
         self.write()
     }
 

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use windlass_servers::free_ports;
 
+use crate::process::Ended;
 use crate::site::{Part, Site, get, until};
 use crate::summary::{has_its_shape, went_well};
 
@@ -46,18 +47,25 @@ fn orders_go_through_a_running_installation_and_both_sides_agree() {
         command.env("WINDLASS_API_KEY", &key);
         site.place.start(command)
     };
-    let summary = demo("15").end().well().json();
-    has_its_shape(&summary);
-    went_well(&summary, 15);
+    let ended_well = |ended: Ended, orders: u64| {
+        let dead = || site.run(&["jobs", "list", "--state", "dead", "--json"]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}\n{:#?}", dead());
+        let summary = ended.json();
+        has_its_shape(&summary);
+        went_well(&summary, orders);
+    };
+    ended_well(demo("15").end(), 15);
 
     // Killed and started again, the second demo goes on from what it noted, and counts only what is its own.
     let mut killed = demo("8");
     let note = site.place.data().join("demo-server/beginning.json");
     killed.until("it has begun", |_| note.exists().then_some(()));
     killed.kill();
-    let summary = demo("8").end().well().json();
-    went_well(&summary, 8);
+    ended_well(demo("8").end(), 8);
     assert!(!note.exists());
+    let outside = std::fs::read_to_string(site.place.data().join("demo-server/sandbox.journal")).unwrap();
+    let offered = outside.lines().filter(|line| line.contains("\"payment_offered\"")).count();
+    assert_eq!(offered, 15 + 8, "the outside of an installation does not forget its earlier orders");
 
     until("the worker is idle", || (worker.ready().0 == 200).then_some(()));
     assert_eq!(get(&api.door, "/v1/totals").0, 401);

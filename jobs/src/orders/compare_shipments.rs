@@ -20,14 +20,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use windlass_engine::{Backoff, Job, JobContext, JobError, NewJob, Outcome, Timestamp};
 
-use super::STEP_BACKOFF;
 use crate::findings::{FindingType, NewFinding};
 use crate::mini_program::{OrderState as Shipping, PaidOrder, ShippedOrder};
 use crate::payments::bill::parse_day;
 use crate::shop::Shop;
 use crate::shop_time::{beijing_hour, in_beijing};
 use crate::stored::stored_row;
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 mod case;
 
@@ -51,8 +50,8 @@ pub struct CompareShipments {
 impl Job for CompareShipments {
     const KIND: &'static str = "compare_shipments";
     const QUEUE: &'static str = "wechat_mini";
-    const ATTEMPTS_MAX: u32 = 8;
-    const BACKOFF: Backoff = STEP_BACKOFF;
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     /// A thousand pages, and some questions more.
     const TIMEOUT: Duration = Duration::from_secs(15 * 60);
     type Context = Shop;

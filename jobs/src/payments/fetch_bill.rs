@@ -9,7 +9,7 @@ use chrono::{Days, NaiveDate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use windlass_engine::{Job, JobContext, JobError, NewJob, Outcome};
+use windlass_engine::{Backoff, Job, JobContext, JobError, NewJob, Outcome};
 
 use super::bill::{
     BillKey, BillState, BillType, BillWriter, Sealed, Standing, abandon, expire_files, parse_day, ready_file,
@@ -18,7 +18,7 @@ use super::bill::{
 use super::wechat_pay::{BillAnswer, BillLink, DownloadError, Packing};
 use crate::shop::Shop;
 use crate::shop_time::{beijing_hour, in_beijing};
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 mod settle;
 
@@ -43,7 +43,8 @@ pub struct FetchBill {
 impl Job for FetchBill {
     const KIND: &'static str = "fetch_bill";
     const QUEUE: &'static str = "payments";
-    const ATTEMPTS_MAX: u32 = 5;
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     /// As many downloads as one attempt makes, each with a time-out of its own.
     const TIMEOUT: Duration = Duration::from_secs(45 * 60);
     type Context = Shop;

@@ -8,14 +8,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use windlass_engine::{Job, JobContext, JobError, Outcome, Timestamp};
+use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome, Timestamp};
 
 use super::haier::PayerBalance;
 use crate::findings::{FindingType, NewFinding};
 use crate::ledger::{LedgerError, Tx};
 use crate::money::Fen;
 use crate::shop::Shop;
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 /// Accounts of one answer that are read: each has a label of its own in the metrics.
 const ACCOUNTS_MAX: usize = 50;
@@ -30,7 +30,8 @@ pub struct CheckSupplierBalance {}
 impl Job for CheckSupplierBalance {
     const KIND: &'static str = "check_supplier_balance";
     const QUEUE: &'static str = "haier";
-    const ATTEMPTS_MAX: u32 = 5;
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     type Context = Shop;
 
     async fn run(self, shop: &Shop, job: &JobContext) -> Result<Outcome, JobError> {

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use windlass_engine::{Job, JobContext, JobError, Outcome};
+use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome};
 
 use super::catalogue::retire_products;
 use super::haier::PRODUCT_CODES_MAX;
 use super::sync_run::{self, Before, Question, SyncKind};
 use crate::outside::Fault;
 use crate::shop::Shop;
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 /// The shop's time until a plan that has codes of its own looks again whether it may begin, but not less of real time
 /// than the second.
@@ -37,7 +37,8 @@ pub struct SyncProducts {
 impl Job for SyncProducts {
     const KIND: &'static str = "sync_products";
     const QUEUE: &'static str = "haier";
-    const ATTEMPTS_MAX: u32 = 5;
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     const TIMEOUT: Duration = Duration::from_secs(120);
     type Context = Shop;
 

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
+use windlass_engine::{Backoff, Job, JobContext, JobError, JobId, NewJob, Outcome, Timestamp};
 
 use super::haier::Parcel;
 use super::ylh::{STORE_LOGISTICS_MAX, Waybill};
@@ -21,7 +21,7 @@ use crate::orders::{
 use crate::outside::OutsideError;
 use crate::shop::Shop;
 use crate::stored::stored_row;
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 /// Questions that are on the way to Haier at once.
 const QUESTIONS_AT_ONCE: usize = 8;
@@ -44,6 +44,8 @@ stored_row!(Due { order_no, haier_no, state_at });
 impl Job for TrackParcels {
     const KIND: &'static str = "track_parcels";
     const QUEUE: &'static str = "haier";
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     const TIMEOUT: Duration = Duration::from_secs(600);
     type Context = Shop;
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use windlass_engine::{Job, JobContext, JobError, Outcome};
+use windlass_engine::{Backoff, Job, JobContext, JobError, Outcome};
 
 use super::Kept;
 use crate::outside::{OutsideError, System};
 use crate::shop::Shop;
-use crate::verdict;
+use crate::verdict::{self, LOOK_ATTEMPTS_MAX, LOOK_BACKOFF};
 
 /// A system whose token is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,8 @@ pub struct RefreshTokens {
 impl Job for RefreshTokens {
     const KIND: &'static str = "refresh_tokens";
     const QUEUE: &'static str = "haier";
-    const ATTEMPTS_MAX: u32 = 4;
+    const ATTEMPTS_MAX: u32 = LOOK_ATTEMPTS_MAX;
+    const BACKOFF: Backoff = LOOK_BACKOFF;
     type Context = Shop;
 
     fn unique_key(&self) -> Option<String> {

@@ -38,7 +38,7 @@ pub(crate) struct Letter {
 
 pub(crate) fn of_payment(payment: &Payment) -> PayNotice {
     PayNotice {
-        id: format!("SANDBOX-P-{:010}", payment.no + 1),
+        id: payment.notice_id(),
         event_type: "TRANSACTION.SUCCESS",
         summary: "支付成功",
         original_type: "transaction",
@@ -54,7 +54,7 @@ pub(crate) fn of_refund(refund: &Refund, payment: &Payment) -> PayNotice {
         RefundStatus::Abnormal => ("REFUND.ABNORMAL", "退款异常"),
     };
     PayNotice {
-        id: format!("SANDBOX-R-{:010}", refund.no + 1),
+        id: refund.notice_id(),
         event_type,
         summary,
         original_type: "refund",

@@ -7,6 +7,7 @@ use super::notice::{Notice, Sender};
 use super::step::{Step, StepKind};
 use crate::config::Pace;
 use crate::draw::draw;
+use crate::times::mark;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Payment {
@@ -36,8 +37,12 @@ pub(crate) struct Payment {
 impl Payment {
     /// WeChat's number, known from the moment of payment. It carries our running number, so that it needs no index.
     pub(crate) fn transaction_id(&self) -> Option<String> {
-        let day = crate::times::beijing(self.paid_at?).format("%Y%m%d");
-        Some(format!("4200000000{day}{:010}", self.no + 1))
+        let (mark, day) = (mark(self.offered_at), crate::times::beijing(self.paid_at?).format("%Y%m%d"));
+        Some(format!("4200{mark}{day}{:010}", self.no + 1))
+    }
+
+    pub(crate) fn notice_id(&self) -> String {
+        format!("SANDBOX-P-{}-{:010}", mark(self.offered_at), self.no + 1)
     }
 
     pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
@@ -127,8 +132,12 @@ impl Refund {
     }
 
     pub(crate) fn refund_id(&self) -> String {
-        let day = crate::times::beijing(self.accepted_at).format("%Y%m%d");
-        format!("5030000000{day}{:011}", self.no + 1)
+        let (mark, day) = (mark(self.accepted_at), crate::times::beijing(self.accepted_at).format("%Y%m%d"));
+        format!("5030{mark}{day}{:011}", self.no + 1)
+    }
+
+    pub(crate) fn notice_id(&self) -> String {
+        format!("SANDBOX-R-{}-{:010}", mark(self.accepted_at), self.no + 1)
     }
 
     pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
@@ -166,5 +175,40 @@ impl Refund {
         if let Some(Notice { due: Some(at), tries, .. }) = self.notice {
             due(at, step(StepKind::RefundNotice, tries));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::event::Event;
+    use crate::world::state::State;
+
+    fn first_payment_of_a_world(began: Timestamp) -> (State, String) {
+        let mut state = State::default();
+        let offered = Fact::PaymentOffered {
+            out_trade_no: "T1".into(),
+            total_fen: 100,
+            openid: "o1".into(),
+            description: String::new(),
+            pays_at: None,
+            prepaid: false,
+        };
+        let paid = Fact::PaymentMade { out_trade_no: "T1".into() };
+        for (at, fact) in [(began, offered), (Timestamp::from_secs(1_767_585_600), paid)] {
+            state.apply(&Event { at, fact }, 7, &Pace::default(), |_, _| {});
+        }
+        let id = state.payments.get("T1").unwrap().transaction_id().unwrap();
+        (state, id)
+    }
+
+    #[test]
+    fn two_worlds_give_two_numbers_on_one_day_and_know_their_own() {
+        let (first, ours) = first_payment_of_a_world(Timestamp::from_micros(1_767_585_500_000_017));
+        let (_, theirs) = first_payment_of_a_world(Timestamp::from_micros(1_767_585_560_481_203));
+        assert_eq!((ours.len(), theirs.len()), (28, 28));
+        assert_ne!(ours, theirs);
+        assert!(first.payment_by_transaction(&ours).is_some());
+        assert!(first.payment_by_transaction(&theirs).is_none());
     }
 }

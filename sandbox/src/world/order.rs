@@ -7,6 +7,7 @@ use super::notice::{Notice, Sender};
 use super::step::{Step, StepKind};
 use crate::config::Pace;
 use crate::draw::draw;
+use crate::times::mark;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -63,7 +64,7 @@ impl SupplierOrder {
     /// Haier's number, `ExtOrderNo`: it carries our running number, so that it needs no index.
     pub(crate) fn ext_order_no(&self) -> String {
         let day = crate::times::beijing(self.accepted_at).format("%Y%m%d");
-        format!("SO.{day}.{:06}", self.no + 1)
+        format!("SO.{day}.{}{:06}", mark(self.accepted_at), self.no + 1)
     }
 
     /// Whether the supplier is still bound to deliver.

@@ -2,6 +2,7 @@
 
 use super::order::SupplierOrder;
 use crate::draw::draw;
+use crate::times::mark;
 
 /// Serial numbers listed for one parcel; an order of thousands of pieces lists its first ones only.
 const BAR_CODES_MAX: u32 = 20;
@@ -14,7 +15,7 @@ const CARRIERS: [(&str, &str); 4] =
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parcel {
-    /// `SO.20260105.000001.F1`
+    /// `SO.20260105.000000000001.F1`
     pub(crate) delivery_record_code: String,
     pub(crate) carrier_code: &'static str,
     pub(crate) carrier_name: &'static str,
@@ -37,15 +38,16 @@ pub(crate) fn parcels(order: &SupplierOrder, seed: u64) -> Vec<Parcel> {
     (1u32..)
         .zip(shares)
         .map(|(nth, contents)| {
-            let serial = u64::from(order.no + 1) * 10 + u64::from(nth);
+            let serial =
+                format!("{}{:07}", mark(order.accepted_at), u64::from(order.no + 1) * 10 + u64::from(nth));
             let pieces: u32 = contents.iter().map(|(_, pieces)| pieces).sum();
             Parcel {
                 delivery_record_code: format!("{}.F{nth}", order.ext_order_no()),
                 carrier_code,
                 carrier_name,
-                tracking_no: format!("{carrier_code}{serial:012}"),
+                tracking_no: format!("{carrier_code}{serial}"),
                 contents,
-                bar_codes: (1..=pieces.min(BAR_CODES_MAX)).map(|n| format!("SN{serial:012}{n:03}")).collect(),
+                bar_codes: (1..=pieces.min(BAR_CODES_MAX)).map(|n| format!("SN{serial}{n:03}")).collect(),
             }
         })
         .collect()

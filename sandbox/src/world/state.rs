@@ -11,6 +11,7 @@ use super::register::Register;
 use super::step::Step;
 use crate::config::Pace;
 use crate::plants::{Mark, Plants};
+use crate::times::MARK_CHARS;
 
 /// How many mails are kept with their text; of the older ones only the Message-ID is.
 const MAILS_KEPT_MAX: usize = 1_000;
@@ -106,7 +107,7 @@ impl State {
 
     /// By Haier's number, which ends in our running number.
     pub(crate) fn order_by_ext(&self, ext_order_no: &str) -> Option<&SupplierOrder> {
-        let no: u32 = ext_order_no.rsplit('.').next()?.parse().ok()?;
+        let no: u32 = ext_order_no.rsplit('.').next()?.get(MARK_CHARS..)?.parse().ok()?;
         self.orders.at(no.checked_sub(1)?).filter(|order| order.ext_order_no() == ext_order_no)
     }
 

@@ -107,7 +107,7 @@ async fn an_order_is_accepted_once_and_confirmed_by_a_signed_callback() {
     assert_eq!(method, "hmm.scm_heorder.confirm");
     assert_eq!(
         data,
-        json!({"ExtOrderNo": "SO.20260105.000001", "PlatformOrderNo": "P1", "State": 1, "FailMsg": ""})
+        json!({"ExtOrderNo": "SO.20260105.000000000001", "PlatformOrderNo": "P1", "State": 1, "FailMsg": ""})
     );
     assert_eq!(shop.effect("ylh.create").await, (1, 0));
 }
@@ -135,16 +135,16 @@ async fn an_order_travels_until_it_is_delivered() {
     let shop = Shop::open().await;
     create(&shop, &order("P1", "FAKE1")).await;
     let store = format!("{}{STORE_LOGISTICS}", shop.at().ylh_stock);
-    let ext = "SO.20260105.000001";
+    let ext = "SO.20260105.000000000001";
     shop.clock.advance(Duration::from_secs(300));
     shop.until(|truth| truth.orders.confirmed == 1).await;
     assert_eq!(call(&shop, store.clone(), &json!([ext])).await["data"], json!([]));
     shop.clock.advance(3 * HOUR);
     shop.until(|truth| truth.orders.shipped == 1).await;
-    let rows = call(&shop, store.clone(), &json!([ext, "SO.20260105.999999"])).await["data"].clone();
+    let rows = call(&shop, store.clone(), &json!([ext, "SO.20260105.000000999999"])).await["data"].clone();
     assert_eq!(
         (&rows[0]["orderCode"], &rows[0]["deliveryRecordCode"]),
-        (&json!(ext), &json!("SO.20260105.000001.F1"))
+        (&json!(ext), &json!("SO.20260105.000000000001.F1"))
     );
     assert!(rows[0]["logisticsList"][0]["barCodes"][0].as_str().unwrap().starts_with("SN"));
 
