@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::api::{Api, segment};
-use super::jobs::Said;
+use super::jobs::{Said, paged, text};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -164,12 +164,7 @@ fn delivered(page: &Value) -> String {
             cell("note"),
         ]);
     }
-    let mut listed = table.to_string();
-    match text(page, "cursor") {
-        "" => {}
-        cursor => listed.push_str(&format!("more: --cursor {cursor}\n")),
-    }
-    listed
+    paged(table.to_string(), page)
 }
 
 fn tried(page: &Value) -> String {
@@ -188,8 +183,4 @@ fn tried(page: &Value) -> String {
         ]);
     }
     table.to_string()
-}
-
-fn text<'a>(json: &'a Value, key: &str) -> &'a str {
-    json.get(key).and_then(Value::as_str).unwrap_or_default()
 }
