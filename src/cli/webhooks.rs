@@ -23,6 +23,8 @@ pub enum Webhooks {
     },
     /// One endpoint, whole.
     Show { id: String },
+    /// Tells an endpoint at another address from now on, under the secret that it has.
+    Move { id: String, url: String },
     /// Takes an endpoint away.
     Delete { id: String },
     /// Gives an endpoint a new secret and shows it, once; the old one signs too for a while.
@@ -73,6 +75,11 @@ impl Webhooks {
             Self::Show { id } => {
                 let json = api.get(&of(&id, ""), &[]).await?;
                 Ok(Said { text: serde_json::to_string_pretty(&json)?, json })
+            }
+            Self::Move { id, url } => {
+                let json = api.patch(&of(&id, ""), &json!({ "url": url })).await?;
+                let text = format!("{} is told at {}", text(&json, "id"), text(&json, "url"));
+                Ok(Said { json, text })
             }
             Self::Delete { id } => {
                 api.delete(&of(&id, "")).await?;
