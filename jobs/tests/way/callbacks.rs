@@ -224,9 +224,11 @@ async fn an_order_that_waits_for_a_person_is_told_of_once_and_not_looked_at_agai
     town.check_out(&first, Some(5)).await;
     town.house().accept(vec![fulfil(&first, &town.ground.clock)]).await;
     town.until("SO-7301", OrderState::Completed).await;
-    // WeChat's next payment is in the books already, as the first order's.
-    town.write("UPDATE payments SET transaction_id = SUBSTR(transaction_id, 1, 27) || '2'").await;
     town.check_out(&other, Some(5)).await;
+    // The other's payment is in the books already, as the first order's.
+    let paid = town.look(async || town.truth().await.1.payments["SO-7302"].transaction_id.clone()).await;
+    let paid = paid.expect("the other order was not paid");
+    town.write(&format!("UPDATE payments SET transaction_id = '{paid}' WHERE order_no = 'SO-7301'")).await;
     town.house().accept(vec![fulfil(&other, &town.ground.clock), fulfil(&odd, &town.ground.clock)]).await;
     odd.total_fen -= 1;
     town.check_out(&odd, Some(5)).await;

@@ -228,8 +228,8 @@ impl Town {
     }
 
     /// Writes into the ledger behind the shop's back.
-    pub async fn write(&self, sql: &'static str) {
-        let ledger = self.house().shop.ledger.clone();
+    pub async fn write(&self, sql: &str) {
+        let (ledger, sql) = (self.house().shop.ledger.clone(), sqlx::AssertSqlSafe(sql.to_owned()));
         let write = async move {
             let mut tx = ledger.begin().await.expect("begun");
             sqlx::query(sql).execute(tx.conn()).await.expect("written");
