@@ -219,7 +219,7 @@ pub fn router(door: FrontDoor) -> Router {
         .route("/v1/findings/{id}/assign", post(findings::assign))
         .route("/v1/findings/{id}/resolve", post(findings::resolve))
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/v1/webhooks/{id}", get(webhooks::show).delete(webhooks::delete))
+        .route("/v1/webhooks/{id}", get(webhooks::show).patch(webhooks::relocate).delete(webhooks::delete))
         .route("/v1/webhooks/{id}/rotate", post(webhooks::rotate))
         .route("/v1/webhooks/{id}/enable", post(webhooks::enable))
         .route("/v1/webhooks/{id}/disable", post(webhooks::disable))

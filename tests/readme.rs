@@ -5,13 +5,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[expect(dead_code, reason = "not every target needs all of it")]
 #[path = "support/process.rs"]
 mod process;
 
 use process::Place;
+use process::wait::within;
 
 /// Where the README says that the front door is.
 const DOOR: &str = "127.0.0.1:8080";
@@ -120,17 +121,14 @@ fn what_the_readme_has_people_try_works() {
 
 /// "the customer pays at the till five seconds from now"
 fn the_order_is_paid(place: &Place, door: &str) {
-    let began = Instant::now();
     let asked = format!("curl -s {DOOR}/v1/orders/SO-1001");
-    loop {
+    let mut last = serde_json::Value::Null;
+    let paid = within(ORDER_MOVES_WITHIN, || {
         let answer = follow(place, &asked, door).remove(0);
-        let order: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
-        if answer.body.contains("\"paid\"") {
-            return;
-        }
-        assert!(began.elapsed() < ORDER_MOVES_WITHIN, "the order is not paid: {order:#}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+        last = serde_json::from_str(&answer.body).unwrap();
+        answer.body.contains("\"paid\"").then_some(())
+    });
+    assert!(paid.is_some(), "the order is not paid: {last:#}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use subscribe::{MiniProgramState, Sent, SubscribeMessage};
 
 use crate::outside::lenient::whole;
 use crate::outside::{Call, Http, OutsideError, Secret, System};
-use crate::token::{Kept, Tokens, with_token};
+use crate::token::{Attempt, Kept, Tokens, with_token};
 use codes::{Class, Errcode};
 use token::MiniProgramTokens;
 
@@ -71,17 +71,6 @@ enum Reply {
     Ask(Errcode),
 }
 
-enum Attempt {
-    TokenRefused(OutsideError),
-    Failed(OutsideError),
-}
-
-impl From<OutsideError> for Attempt {
-    fn from(error: OutsideError) -> Self {
-        Attempt::Failed(error)
-    }
-}
-
 #[derive(Deserialize)]
 struct Head {
     #[serde(default, deserialize_with = "whole")]
@@ -121,8 +110,7 @@ impl MiniProgram {
         body: &str,
         class_of: impl Fn(i64) -> Class,
     ) -> Result<Reply, OutsideError> {
-        let is_stale = |attempt: &Attempt| matches!(attempt, Attempt::TokenRefused(_));
-        let result = with_token(&self.tokens, &*self.source, is_stale, async |token| {
+        with_token(&self.tokens, &*self.source, async |token| {
             let mut call = call.clone();
             call.hide.push(token.value.expose().to_owned());
             let url = format!("{}{path}", self.settings.base_url.trim_end_matches('/'));
@@ -141,9 +129,7 @@ impl MiniProgram {
                 Class::Token => Err(Attempt::TokenRefused(errcode.alarm(&call))),
                 class => Err(errcode.fail(&call, class, self.http.clock()).into()),
             }
-        });
-        result.await.map_err(|attempt| match attempt {
-            Attempt::TokenRefused(error) | Attempt::Failed(error) => error,
         })
+        .await
     }
 }

@@ -4,6 +4,7 @@
 //! that all processes share, where the one that fetches holds a claim. A token's life is counted in the shop's
 //! time, a claim's in wall time. What a token is for, and how it is fetched, is its [`TokenSource`]'s affair.
 
+mod attempt;
 mod refresh_tokens;
 mod shelf;
 
@@ -16,6 +17,7 @@ use windlass_engine::{Clock, Timestamp};
 
 use crate::outside::{OutsideError, Secret};
 
+pub use attempt::{Attempt, with_token};
 pub use refresh_tokens::{RefreshTokens, TokenOf};
 pub use shelf::{MemoryShelf, Token, TokenShelf};
 
@@ -288,30 +290,6 @@ impl Slot {
                 state.last_failure = Some(error.clone());
             }
         }
-    }
-}
-
-/// Calls with a token, and once more with a new one when `is_stale` says that the token was refused.
-///
-/// # Errors
-/// What the token's fetch or the (last) call ended with; the caller turns a second refusal into its class.
-pub async fn with_token<T, E, F>(
-    tokens: &Tokens,
-    source: &dyn TokenSource,
-    is_stale: impl Fn(&E) -> bool,
-    call: impl Fn(Token) -> F,
-) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-    E: From<OutsideError>,
-{
-    let token = tokens.get(source).await?;
-    match call(token.clone()).await {
-        Err(error) if is_stale(&error) => {
-            let token = tokens.drop_and_refetch(source, &token.value).await?;
-            call(token).await
-        }
-        result => result,
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::api::{Api, segment};
-use super::jobs::{Said, text};
+use super::jobs::{Said, paged, text};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -76,10 +76,5 @@ fn listed(page: &Value) -> String {
             [cell("key"), cell("about"), cell("state"), calls, cell("created_at"), cell("last_error")];
         table.row(cells);
     }
-    let mut listed = table.to_string();
-    match text(page, "cursor") {
-        "" => {}
-        cursor => listed.push_str(&format!("more: --cursor {cursor}\n")),
-    }
-    listed
+    paged(table.to_string(), page)
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::api::{Api, segment};
-use super::jobs::Said;
+use super::jobs::{Said, paged};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -58,11 +58,7 @@ impl Findings {
                 let mut query = vec![("limit", limit.as_str())];
                 query.extend(wanted.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
                 let json = api.get("/v1/findings", &query).await?;
-                let mut text = table(&json["findings"]);
-                if let Some(cursor) = json["cursor"].as_str() {
-                    text.push_str(&format!("more: --cursor {cursor}\n"));
-                }
-                Ok(Said { json, text })
+                Ok(Said { text: paged(table(&json["findings"]), &json), json })
             }
             Self::Show { id } => {
                 let json = api.get(&format!("/v1/findings/{}", segment(&id)), &[]).await?;

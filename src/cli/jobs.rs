@@ -245,12 +245,15 @@ fn listed(page: &Value) -> String {
         let cell = |key: &str| text(job, key).to_owned();
         table.row([cell("id"), cell("kind"), cell("queue"), cell("state"), attempt, cell("run_at")]);
     }
-    let mut listed = table.to_string();
+    paged(table.to_string(), page)
+}
+
+/// The rows of a page, and how the next one is asked for, where there is one.
+pub fn paged(rows: String, page: &Value) -> String {
     match text(page, "cursor") {
-        "" => {}
-        cursor => listed.push_str(&format!("more: --cursor {cursor}\n")),
+        "" => rows,
+        cursor => format!("{rows}more: --cursor {cursor}\n"),
     }
-    listed
 }
 
 pub fn text<'a>(json: &'a Value, key: &str) -> &'a str {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::api::{Api, segment};
-use super::jobs::Said;
+use super::jobs::{Said, paged};
 use super::table::Table;
 
 /// Lines of each history that are shown to people; `--json` has all of them.
@@ -92,11 +92,7 @@ fn listed(page: &Value) -> String {
             text(product, "last_seen_at"),
         ]);
     }
-    let mut listed = table.to_string();
-    if let Some(cursor) = page["cursor"].as_str() {
-        listed.push_str(&format!("more: --cursor {cursor}\n"));
-    }
-    listed
+    paged(table.to_string(), page)
 }
 
 fn story(json: &Value) -> String {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, segment};
 use super::findings::{self, word};
-use super::jobs::Said;
+use super::jobs::{Said, paged};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -44,11 +44,7 @@ impl Reconciliations {
                 let mut query = vec![("limit", limit.as_str())];
                 query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
                 let json = api.get("/v1/reconciliations", &query).await?;
-                let mut text = list(&json["reconciliations"]);
-                if let Some(cursor) = json["cursor"].as_str() {
-                    text.push_str(&format!("more: --cursor {cursor}\n"));
-                }
-                Ok(Said { json, text })
+                Ok(Said { text: paged(list(&json["reconciliations"]), &json), json })
             }
             Self::Show { date, version } => {
                 let version = version.map(|version| version.to_string());

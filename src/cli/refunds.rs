@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::api::{Api, segment};
-use super::jobs::{Said, text};
+use super::jobs::{Said, paged, text};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -140,10 +140,5 @@ fn listed(page: &Value) -> String {
             cell("replaced_by"),
         ]);
     }
-    let mut listed = table.to_string();
-    match text(page, "cursor") {
-        "" => {}
-        cursor => listed.push_str(&format!("more: --cursor {cursor}\n")),
-    }
-    listed
+    paged(table.to_string(), page)
 }

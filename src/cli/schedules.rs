@@ -10,7 +10,7 @@ use windlass_engine::Timestamp;
 use windlass_engine::schedule::{Rhythm, length_of};
 
 use super::api::{Api, segment};
-use super::jobs::Said;
+use super::jobs::{Said, text};
 use super::local;
 use super::table::Table;
 use crate::config::{Config, WrongSetUp};
@@ -223,8 +223,4 @@ fn converted(file: &Path, zone: Option<&str>, now: Timestamp) -> anyhow::Result<
         "entries": read.entries.len(), "refused": read.refused(), "notes": read.notes, "toml": text,
     });
     Ok(Said { json, text })
-}
-
-fn text<'a>(json: &'a Value, key: &str) -> &'a str {
-    json.get(key).and_then(Value::as_str).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::api::{Api, segment};
-use super::jobs::Said;
+use super::jobs::{Said, paged, text};
 use super::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,8 @@ pub enum Webhooks {
     },
     /// One endpoint, whole.
     Show { id: String },
+    /// Tells an endpoint at another address from now on, under the secret that it has.
+    Move { id: String, url: String },
     /// Takes an endpoint away.
     Delete { id: String },
     /// Gives an endpoint a new secret and shows it, once; the old one signs too for a while.
@@ -73,6 +75,11 @@ impl Webhooks {
             Self::Show { id } => {
                 let json = api.get(&of(&id, ""), &[]).await?;
                 Ok(Said { text: serde_json::to_string_pretty(&json)?, json })
+            }
+            Self::Move { id, url } => {
+                let json = api.patch(&of(&id, ""), &json!({ "url": url })).await?;
+                let text = format!("{} is told at {}", text(&json, "id"), text(&json, "url"));
+                Ok(Said { json, text })
             }
             Self::Delete { id } => {
                 api.delete(&of(&id, "")).await?;
@@ -164,12 +171,7 @@ fn delivered(page: &Value) -> String {
             cell("note"),
         ]);
     }
-    let mut listed = table.to_string();
-    match text(page, "cursor") {
-        "" => {}
-        cursor => listed.push_str(&format!("more: --cursor {cursor}\n")),
-    }
-    listed
+    paged(table.to_string(), page)
 }
 
 fn tried(page: &Value) -> String {
@@ -188,8 +190,4 @@ fn tried(page: &Value) -> String {
         ]);
     }
     table.to_string()
-}
-
-fn text<'a>(json: &'a Value, key: &str) -> &'a str {
-    json.get(key).and_then(Value::as_str).unwrap_or_default()
 }

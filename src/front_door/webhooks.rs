@@ -1,4 +1,4 @@
-//! Webhook endpoints through the door: made, looked at, switched off and on, tried, and the log of what they were told.
+//! Webhook endpoints through the door: made, looked at, moved, switched off and on, tried, and the log of what they were told.
 //!
 //! What an endpoint may be and what becomes of a delivery is decided in `windlass_jobs`.
 
@@ -62,6 +62,28 @@ pub async fn list(Given(door): Given<Door>) -> Result<Json<Value>, Problem> {
 /// `GET /v1/webhooks/{id}`
 pub async fn show(Given(door): Given<Door>, Named(id): Named) -> Result<Json<Value>, Problem> {
     Ok(Json(told(&webhooks::endpoint(&door.shop, &id).await.map_err(refused)?)))
+}
+
+/// `PATCH /v1/webhooks/{id}` with `{url}`: it is told there from now on, under the secret that it has.
+pub async fn relocate(
+    Given(door): Given<Door>,
+    caller: Caller,
+    Named(id): Named,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let text = read_json(&headers, body, BODY_BYTES_MAX).await?;
+    let mut fields = Fields::parse(&text)?;
+    let mut faults = Vec::new();
+    let url: Option<String> = fields.take("url", &mut faults);
+    fields.end(&["url"], &mut faults);
+    if url.is_none() && faults.is_empty() {
+        faults.push(Fault::at("/url", "is missing"));
+    }
+    let (Some(url), true) = (url, faults.is_empty()) else {
+        return Err(Problem::new(Kind::Invalid, "Where the endpoint moves to is not clear.").faults(faults));
+    };
+    Ok(Json(told(&webhooks::relocate(&door.shop, &id, &url, &caller.who()).await.map_err(refused)?)))
 }
 
 /// `DELETE /v1/webhooks/{id}`

@@ -1,5 +1,5 @@
 //! What the tests of several packages stand on: a place for a ledger on either of its engines, a shop over it, bills
-//! of its bank, a server that does what its script says, and the macro that runs a claim on every engine.
+//! of its bank, a server that does what its script says, waiting for what must come, and the macro that runs a claim on every engine.
 //!
 //! A dev-dependency, never a dependency. Everything here panics when it does not work, since no test could go on. What
 //! only one test target needs stays with that target; the servers themselves are in `servers/`.
@@ -9,6 +9,7 @@ pub mod bills;
 mod place;
 pub mod script;
 mod shop;
+pub mod wait;
 
 use windlass_engine::Timestamp;
 

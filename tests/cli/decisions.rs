@@ -1,17 +1,15 @@
 //! What only a person can decide, from the command line, with a real server: each decision is carried out once, and what
 //! is not open to it is refused with the reason.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::Clock;
 
+use crate::process::wait::{WAIT_MAX, until};
 use crate::process::{Ended, Place, Up};
 use crate::site::request;
 
-/// Longer than an order takes on a busy machine.
-const WAIT_MAX: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TOTAL_FEN: i64 = 129_999;
 /// What lets a way end soon, and lost messages be looked for.
 const SETTINGS: &str = "complete_after_s = 600\nsweep_after_s = 600\ntrack_every_min_s = 60\nrefund_polls_s = [60]\n\
@@ -80,19 +78,6 @@ impl Shop {
             let page = self.json(&["effects", "list", "--state", state, "--limit", "200"]);
             page["effects"].as_array().unwrap().iter().find(|effect| effect["key"] == key).cloned()
         })
-    }
-}
-
-/// Waits for what `look` finds.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WAIT_MAX, "waited too long: {what}");
-        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -36,7 +36,7 @@ fn a_template_is_shown_as_it_would_be_sent() {
 }
 
 #[test]
-fn a_webhook_is_made_and_tried_from_the_command_line() {
+fn a_webhook_is_made_tried_and_moved_from_the_command_line() {
     let place = Place::new();
     let made =
         place.run(&["webhooks", "create", "https://crm.shop.example/x", "--types", "order.paid", "--json"]);
@@ -47,6 +47,10 @@ fn a_webhook_is_made_and_tried_from_the_command_line() {
     let sent = place.run(&["webhooks", "test", id, "--json"]).well().json();
     let log = place.run(&["webhooks", "deliveries", id]).well().out;
     assert!(log.contains(sent["message"].as_str().unwrap()) && log.contains("queued"), "{log}");
+    let moved = place.run(&["webhooks", "move", id, "https://erp.shop.example/x"]).well().out;
+    assert!(moved.contains(id) && moved.contains("https://erp.shop.example/x"), "{moved}");
+    assert!(place.run(&["webhooks", "list"]).well().out.contains("https://erp.shop.example/x"));
+    place.run(&["webhooks", "move", id, "https://10.0.0.1/"]).says(1, &["/url", "webhook_private_addresses"]);
     place.run(&["webhooks", "create", "https://10.0.0.1/"]).says(1, &["/url", "webhook_private_addresses"]);
     place.run(&["webhooks", "delete", id]).well();
     place.run(&["webhooks", "show", id]).says(1, &[id]);

@@ -1,12 +1,9 @@
 //! Schedules and variables that are wrong: exit code 2, and the place of every fault.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::process::Place;
-
-/// A worker is ready when its asks have been answered once.
-const READY_MAX: Duration = Duration::from_secs(30);
+use crate::process::wait::until;
 
 const TYPO: &str =
     "[tidy]\ncron = \"0 * * * * *\"\njobb = \"noop\"\n\n[sweep]\ncron = \"every day\"\njob = \"noop\"\n";
@@ -58,10 +55,9 @@ fn check_finds_a_good_set_up_good_with_and_without_a_server() {
     assert!(place.run(&["check"]).well().out.contains("all is well"));
     let up = place.up();
     let address = up.door.trim_start_matches("http://");
-    let began = Instant::now();
-    while place.run(&["health", "--url", &up.door]).code != Some(0) {
-        assert!(began.elapsed() < READY_MAX, "the server does not become ready");
-    }
+    until("the server becomes ready", || {
+        (place.run(&["health", "--url", &up.door]).code == Some(0)).then_some(())
+    });
     let checked = place.run(&["check", "--listen", address, "--json"]).well().json();
     assert_eq!(checked["ok"], true, "{checked}");
 }

@@ -17,4 +17,7 @@ mod redis;
 mod soak;
 mod town;
 mod verdict;
+
+#[path = "../support/wait.rs"]
+#[expect(dead_code, reason = "here each wait has a bound and words of its own")]
 mod wait;

@@ -2,28 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 use windlass_servers::psql;
 
 use crate::balancer::Balancer;
 use crate::load::{Load, TAG};
+use crate::wait::until;
 use crate::yard::Yard;
-
-const WAIT_MAX: Duration = Duration::from_secs(120);
-
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WAIT_MAX, "waited too long: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 /// The attempts that each job of the load took, by id, once all of them are over.
 fn done(yard: &Yard, jobs: usize) -> BTreeMap<String, u64> {

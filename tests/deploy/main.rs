@@ -9,3 +9,6 @@ mod drills;
 mod files;
 mod load;
 mod yard;
+
+#[path = "../support/wait.rs"]
+mod wait;

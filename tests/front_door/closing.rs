@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use windlass::front_door::Limits;
+use windlass_testing::wait::until;
 
 use crate::support::TestDoor;
 
@@ -54,16 +55,12 @@ fn is_the_last_answer(text: &str) {
 }
 
 async fn until_refused(door: &TestDoor) {
-    let refused = async {
-        loop {
-            match connect(door).await {
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
-                Err(error) => panic!("{error}"),
-                Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, refused).await.expect("the port closes");
+    until("the port closes", async || match connect(door).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Some(()),
+        Err(error) => panic!("{error}"),
+        Ok(_) => None,
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ async fn made(door: &TestDoor) -> Value {
     answer.json()
 }
 
+async fn patch(door: &TestDoor, path: &str, body: &Value) -> Answer {
+    Answer::of(door.request(Method::PATCH, path).json(body)).await
+}
+
 #[tokio::test]
 async fn an_endpoint_is_made_shown_and_taken_away_and_its_secret_shown_once() {
     let door = TestDoor::open().await;
@@ -51,6 +55,51 @@ async fn an_endpoint_is_made_shown_and_taken_away_and_its_secret_shown_once() {
     let deleted = Answer::of(door.request(Method::DELETE, &path)).await;
     assert_eq!(deleted.status, 204);
     assert_eq!(door.get(&path).await.problem(), "no-such-webhook");
+}
+
+#[tokio::test]
+async fn an_endpoint_moves_and_keeps_all_but_its_address() {
+    let door = TestDoor::open().await;
+    let before = made(&door).await;
+    let path = format!("/v1/webhooks/{}", before["id"].as_str().unwrap());
+    door.post(&format!("{path}/disable"), &json!({})).await;
+    let elsewhere = "https://erp.shop.example/windlass";
+    let moved = patch(&door, &path, &json!({ "url": elsewhere })).await;
+    assert_eq!((moved.status, &moved.json()["url"]), (200, &json!(elsewhere)), "{}", moved.text);
+    assert_eq!(moved.json(), door.get(&path).await.json(), "and no secret is shown");
+    for kept in ["id", "types", "description", "created_at"] {
+        assert_eq!(moved.json()[kept], before[kept], "{kept}");
+    }
+    assert_eq!(moved.json()["state"], "disabled", "a move switches nothing on");
+    let audited: (String, String) =
+        sqlx::query_as("SELECT who, detail FROM audit_log WHERE what = 'webhook.relocate'")
+            .fetch_one(door.ledger.reads())
+            .await
+            .unwrap();
+    assert_eq!(audited, ("api".to_owned(), elsewhere.to_owned()));
+}
+
+#[tokio::test]
+async fn a_move_to_nowhere_is_refused_and_the_address_stays() {
+    let door = TestDoor::open().await;
+    let path = format!("/v1/webhooks/{}", made(&door).await["id"].as_str().unwrap());
+    for (body, place, word) in [
+        (json!({}), "/url", "is missing"),
+        (json!({ "url": null }), "/url", "is missing"),
+        (json!({ "url": 1 }), "/url", "string"),
+        (json!({ "url": "ftp://erp.shop.example/" }), "/url", "https://"),
+        (json!({ "url": "https://user:pw@erp.shop.example/" }), "/url", "user or password"),
+        (json!({ "url": "https://erp.shop.example/", "types": [] }), "/types", "there are url"),
+    ] {
+        let answer = patch(&door, &path, &body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (422, "invalid-request"), "{body}");
+        let error = &answer.json()["errors"][0];
+        assert_eq!(error["pointer"], place, "{body}");
+        assert!(error["message"].as_str().unwrap().contains(word), "{body}: {error}");
+    }
+    let nobody = patch(&door, "/v1/webhooks/we_none", &json!({ "url": URL })).await;
+    assert_eq!((nobody.status, nobody.problem().as_str()), (404, "no-such-webhook"));
+    assert_eq!(door.get(&path).await.json()["url"], URL);
 }
 
 #[tokio::test]

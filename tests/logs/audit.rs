@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
-use crate::shop::{Shop, TOTAL_FEN, until};
+use crate::process::wait::until;
+use crate::shop::{Shop, TOTAL_FEN};
 
 /// `what` of each line about the order.
 fn whats<'a>(audit: &'a [Value], no: &str) -> Vec<&'a str> {

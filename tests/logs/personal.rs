@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use windlass_sandbox::credentials;
 
 use crate::echo::{self, Echo};
-use crate::shop::{BANK, MAIL, MOBILE, NAME, OPENID, SECRET_KEY, STREET, Shop, TOTAL_FEN, handed_in, until};
+use crate::process::wait::until;
+use crate::shop::{BANK, MAIL, MOBILE, NAME, OPENID, SECRET_KEY, STREET, Shop, TOTAL_FEN, handed_in};
 
 /// What must be in no line; the passwords are the sandbox's or the environment's.
 fn marks(shop: &Shop) -> Vec<String> {

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::process::Running;
-use crate::shop::{MOBILE, NAME, handed_in, until};
+use crate::process::wait::until;
+use crate::shop::{MOBILE, NAME, handed_in};
 use crate::site::{Part, Site, get, request};
 
 /// The text of each log file, by its name without day and part.

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::process::wait::until;
 use crate::process::{Place, Running};
 use crate::site::request;
 
 /// Longer than an order takes on a busy machine.
-const WAIT_MAX: Duration = Duration::from_secs(240);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A day of the shop in less than half a minute.
 const SPEED: &str = "3600";
 /// What lets a way end soon.
@@ -138,19 +137,6 @@ pub fn handed_in(no: &str, product: &str) -> Value {
             "lines": [{ "product_code": product, "name": "电热水器", "quantity": 1, "unit_price_fen": TOTAL_FEN }],
         }},
     })
-}
-
-/// Waits for what `look` finds.
-#[track_caller]
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WAIT_MAX, "waited too long: {what}");
-        std::thread::sleep(LOOK_EVERY);
-    }
 }
 
 fn an_hour_ago() -> String {

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use windlass_servers::free_port;
+use windlass_testing::wait::until;
 
 use crate::process::{Place, Running};
 
-const READY_MAX: Duration = Duration::from_secs(60);
 /// Where `scripts/test` unpacks what it does not install.
 const UNPACKED: &str = "target/tools/usr/bin";
 
@@ -55,11 +54,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address={free}"));
         let running = place.start(command);
         let me = Self { url: format!("http://{free}"), http: client(), _running: running };
-        let began = Instant::now();
-        while !me.is_ready().await {
-            assert!(began.elapsed() < READY_MAX, "Prometheus does not become ready");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until("Prometheus is ready", async || me.is_ready().await.then_some(())).await;
         me
     }
 

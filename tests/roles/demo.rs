@@ -5,7 +5,8 @@ use std::process::Command;
 use windlass_servers::free_ports;
 
 use crate::process::Ended;
-use crate::site::{Part, Site, get, until};
+use crate::process::wait::until;
+use crate::site::{Part, Site, get};
 use crate::summary::{has_its_shape, went_well};
 
 /// A sandbox listens on so many in a row.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::site::{Part, Site, until};
+use crate::process::wait::until;
+use crate::site::{Part, Site};
 
 fn show(site: &Site, api: &Part, id: &str) -> Value {
     site.run(&["jobs", "show", id, "--json", "--server", &api.door]).well().json()

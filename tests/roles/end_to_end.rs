@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::site::{Site, get, request, until};
+use crate::process::wait::until;
+use crate::site::{Site, get, request};
 
 #[test]
 fn three_processes_carry_jobs_of_the_door_and_of_a_schedule() {

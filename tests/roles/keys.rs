@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use windlass_servers::psql;
 
 use crate::process::Ended;
+use crate::process::wait::until;
 use crate::production::production;
-use crate::site::{Part, Site, exchange, get, request, until};
+use crate::site::{Part, Site, exchange, get, request};
 
 struct Key {
     id: String,

@@ -1,6 +1,7 @@
 //! Readiness follows what the process can really do.
 
-use crate::site::{Site, get, until};
+use crate::process::wait::until;
+use crate::site::{Site, get};
 
 #[test]
 fn a_frozen_carrier_makes_every_role_not_ready_until_it_answers_again() {

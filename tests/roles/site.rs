@@ -3,16 +3,16 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use windlass_servers::{Postgres, Redis};
 
+use crate::process::wait::until;
 use crate::process::{Ended, Place, Running};
 
-/// Longer than any loop of a process takes to notice something.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Of a request that is answered at all.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 pub struct Site {
     pub redis: Redis,
@@ -94,19 +94,6 @@ impl Part {
     }
 }
 
-/// Waits for what `look` finds.
-#[track_caller]
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < WAIT_MAX, "waited too long: {what}");
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
 /// GET, without a client of ours in between: the status and the body.
 pub fn get(base: &str, path: &str) -> (u16, String) {
     request("GET", base, path, &[], "")
@@ -122,7 +109,7 @@ pub fn request(method: &str, base: &str, path: &str, headers: &[&str], body: &st
 pub fn exchange(method: &str, base: &str, path: &str, headers: &[&str], body: &str) -> (String, String) {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    stream.set_read_timeout(Some(ANSWER_MAX)).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
     for header in headers {
         text.push_str(&format!("{header}\r\n"));

@@ -5,13 +5,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
+pub mod wait;
+
 /// A command that takes longer hangs.
 const END_MAX: Duration = Duration::from_secs(180);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Nothing listens here, and nobody without privileges can.
 const NO_SERVER: &str = "127.0.0.1:1";
 
@@ -117,16 +118,15 @@ impl Place {
 impl Running {
     /// Waits for what `look` finds.
     pub fn until<T>(&mut self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
-        let began = Instant::now();
-        loop {
+        let found = wait::within(END_MAX, || {
             if let Some(found) = look(self) {
-                return found;
+                return Some(found);
             }
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended before {what}: {:?}", self.what, self.read(ended));
-            assert!(began.elapsed() < END_MAX, "{}: waited too long until {what}", self.what);
-            std::thread::sleep(LOOK_EVERY);
-        }
+            None
+        });
+        found.unwrap_or_else(|| panic!("{}: waited too long until {what}", self.what))
     }
 
     /// Waits until it ends by itself.
@@ -138,16 +138,8 @@ impl Running {
 
     /// None: it still runs.
     pub fn ends_within(&mut self, time: Duration) -> Option<Ended> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(self.read(Some(status)));
-            }
-            if began.elapsed() >= time {
-                return None;
-            }
-            std::thread::sleep(LOOK_EVERY.min(time));
-        }
+        let status = wait::within(time, || self.child.try_wait().unwrap())?;
+        Some(self.read(Some(status)))
     }
 
     /// SIGKILL.

@@ -4,9 +4,10 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
+use crate::process::wait::until;
 use crate::process::{Place, Up};
 use crate::receiver::{Manner, Receiver};
-use crate::site::{exchange, get, request, until};
+use crate::site::{exchange, get, request};
 
 /// More than one batch.
 const JOBS: usize = 300;

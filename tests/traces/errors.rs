@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::process::wait::until;
 use crate::process::{Place, Up};
 use crate::receiver::{Manner, Receiver};
-use crate::site::{get, request, until};
+use crate::site::{get, request};
 
 fn up(place: &Place, receiver: &Receiver) -> Up {
     let mut command = place.command(&["up", "--json", "--listen", "127.0.0.1:0"]);

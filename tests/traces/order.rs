@@ -5,8 +5,9 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use crate::process::Place;
+use crate::process::wait::until;
 use crate::receiver::{Manner, Receiver};
-use crate::site::{Site, exchange, request, until};
+use crate::site::{Site, exchange, request};
 use crate::spans::{self, CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, Span, named};
 
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -4,7 +4,11 @@
 //! in which every value is escaped. A folder of the shop's own takes the place of ours file by file; a text of the
 //! shop's without an HTML of its own goes out as text alone, so that the two never say different things. What a
 //! template may speak of is fixed by its struct in [`super::message`]: any other name is an error, found before the
-//! first mail. Subscribe messages and webhooks have no wording and are not here.
+//! first mail. Which files there are is in `files`, how a template is tried out in `trial`. Subscribe messages and
+//! webhooks have no wording and are not here.
+
+mod files;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,13 +21,12 @@ use serde_json::Value;
 
 use super::Template;
 use super::samples::sample;
+use files::{OURS, read_folder};
 
-/// Bytes of one file of a template.
-pub const TEMPLATE_BYTES_MAX: u64 = 64 * 1024;
+pub use files::TEMPLATE_BYTES_MAX;
+
 /// Steps that one rendering may take: a loop that does not end ends here.
 const TEMPLATE_STEPS_MAX: u64 = 1_000_000;
-/// Files of a shop's folder that are looked at.
-const TEMPLATE_FILES_MAX: usize = 200;
 const SUBJECT: &str = "Subject:";
 
 /// A mail in words.
@@ -76,36 +79,6 @@ struct Loaded {
     /// Files that are the shop's.
     of_shop: BTreeSet<String>,
 }
-
-macro_rules! ours {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../templates/", $name)))),*]
-    };
-}
-
-const OURS: &[(&str, &str)] = ours![
-    "layout.html",
-    "order.txt",
-    "order.html",
-    "order_paid.txt",
-    "order_paid.html",
-    "order_shipped.txt",
-    "order_shipped.html",
-    "receipt_reminder.txt",
-    "receipt_reminder.html",
-    "order_completed.txt",
-    "order_completed.html",
-    "order_cancelled.txt",
-    "order_cancelled.html",
-    "order_refused.txt",
-    "order_refused.html",
-    "refund_made.txt",
-    "refund_made.html",
-    "daily_summary.txt",
-    "daily_summary.html",
-    "findings_raised.txt",
-    "findings_raised.html",
-];
 
 impl Templates {
     /// Ours, with what stands in the folder in their place.
@@ -176,36 +149,7 @@ impl Templates {
         let name = template.as_str();
         [format!("{name}.txt"), format!("{name}.html")].iter().any(|file| self.0.of_shop.contains(file))
     }
-
-    /// Renders the sample, and looks at the names in the branches that the sample does not take.
-    fn try_out(&self, template: Template) -> Vec<TemplateProblem> {
-        let sample = sample(template);
-        let mut problems: Vec<_> = self.word(template, &sample).err().into_iter().collect();
-        for ending in ["subject", "txt", "html"] {
-            let file = format!("{}.{ending}", template.as_str());
-            let Ok(found) = self.0.env.get_template(&file) else { continue };
-            let globals: BTreeSet<&str> = self.0.env.globals().map(|(name, _)| name).collect();
-            let unknown = found.undeclared_variables(true).into_iter().filter(|path| {
-                let head = path.split('.').next().unwrap_or_default();
-                !globals.contains(head) && !BUILT_IN.contains(&head) && !speaks_of(&sample, path)
-            });
-            let mut unknown: Vec<String> = unknown.collect();
-            unknown.sort();
-            // The first problem names the place of what the sample meets.
-            let told = |path: &String| problems.iter().any(|problem| problem.what.contains(path.as_str()));
-            let untold: Vec<_> = unknown.into_iter().filter(|path| !told(path)).collect();
-            problems.extend(untold.into_iter().map(|path| TemplateProblem {
-                line: line_of(found.source(), &path),
-                file: file_of(&file),
-                what: format!("speaks of {path}, which a {} has not; {}", template.as_str(), has(&sample)),
-            }));
-        }
-        problems
-    }
 }
-
-/// Names that Jinja itself gives a template.
-const BUILT_IN: [&str; 3] = ["loop", "self", "super"];
 
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
@@ -232,47 +176,6 @@ fn add(env: &mut Environment<'static>, file: &str, text: String) -> Result<(), T
     added.and_then(|()| env.add_template_owned(file.to_owned(), body)).map_err(|error| problem(file, &error))
 }
 
-/// The shop's files by their names. What is no file of a template is a problem: it would be a slip without a trace.
-fn read_folder(folder: &Path, problems: &mut Vec<TemplateProblem>) -> BTreeMap<String, String> {
-    let mut files = BTreeMap::new();
-    let mut wrong = |file: String, what: String| problems.push(TemplateProblem { file, line: None, what });
-    let listed = match std::fs::read_dir(folder) {
-        Ok(listed) => listed,
-        Err(error) => {
-            wrong(
-                folder.display().to_string(),
-                format!("the folder of the templates cannot be read: {error}"),
-            );
-            return files;
-        }
-    };
-    for (nth, entry) in listed.filter_map(Result::ok).enumerate() {
-        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
-        if nth >= TEMPLATE_FILES_MAX {
-            wrong(name, format!("there are more than {TEMPLATE_FILES_MAX} files"));
-            break;
-        }
-        if name.starts_with('.') || path.is_dir() {
-            continue;
-        }
-        if !OURS.iter().any(|(known, _)| *known == name) {
-            let known: Vec<_> = OURS.iter().map(|(known, _)| *known).collect();
-            wrong(name, format!("is no file of a template: there are {}", known.join(", ")));
-            continue;
-        }
-        let bytes = entry.metadata().map_or(0, |file| file.len());
-        if bytes > TEMPLATE_BYTES_MAX {
-            wrong(name, format!("has {bytes} bytes, more than {TEMPLATE_BYTES_MAX}"));
-            continue;
-        }
-        match std::fs::read_to_string(&path) {
-            Ok(text) => drop(files.insert(name, text.replace("\r\n", "\n"))),
-            Err(error) => wrong(name, format!("cannot be read: {error}")),
-        }
-    }
-    files
-}
-
 fn problem(file: &str, error: &minijinja::Error) -> TemplateProblem {
     let place = error.name().map_or_else(|| file_of(file), file_of);
     let expression = || Some(error.template_source()?.get(error.range()?)?.to_owned());
@@ -290,30 +193,6 @@ fn file_of(name: &str) -> String {
         Some(name) => format!("{name}.txt"),
         None => name.to_owned(),
     }
-}
-
-/// Whether the message has the path: what is below a list or a value that may be missing is not looked at.
-fn speaks_of(message: &Value, path: &str) -> bool {
-    let mut at = message;
-    for name in path.split('.') {
-        match at {
-            Value::Object(members) => match members.get(name) {
-                Some(member) => at = member,
-                None => return false,
-            },
-            _ => return true,
-        }
-    }
-    true
-}
-
-fn has(message: &Value) -> String {
-    let names: Vec<&str> = message.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    format!("it has {}", names.join(", "))
-}
-
-fn line_of(source: &str, path: &str) -> Option<usize> {
-    source.lines().position(|line| line.contains(path)).map(|nth| nth + 1)
 }
 
 #[cfg(test)]

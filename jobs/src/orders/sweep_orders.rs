@@ -279,9 +279,7 @@ impl<'a> Sweep<'a> {
             } else {
                 continue;
             };
-            let period =
-                self.now.secs() / i64::try_from(self.shop.settings.sweep_after_s.max(1)).unwrap_or(i64::MAX);
-            let again = JobId::derived(&[job.id.as_str(), "again", &period.to_string()]);
+            let again = self.id(&[job.id.as_str()]);
             tx.enqueue(&job.id(again)).await?;
         }
         tx.commit().await?;

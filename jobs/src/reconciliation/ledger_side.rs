@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use futures_util::TryStreamExt;
-use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::day::Day;
@@ -14,7 +13,6 @@ use super::records::{OurPayment, OurRefund};
 use super::sorter::{Record, Sorted, Sorter};
 use crate::ledger::{Ledger, LedgerError};
 use crate::payments::RefundState;
-use crate::stored::parsed;
 
 /// Rows of one page.
 const PAGE_ROWS: i64 = 10_000;
@@ -34,17 +32,7 @@ pub async fn payments(ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Resul
     let table = Table {
         page: "SELECT out_trade_no, order_no, state, amount_fen, paid_fen, transaction_id, paid_at FROM payments \
                WHERE (paid_at, out_trade_no) > ($1, $2) AND paid_at < $3 ORDER BY paid_at, out_trade_no LIMIT $4",
-        read: |row| {
-            Ok(OurPayment {
-                out_trade_no: row.try_get("out_trade_no")?,
-                order_no: row.try_get("order_no")?,
-                state: parsed(row, "state")?,
-                amount_fen: row.try_get("amount_fen")?,
-                paid_fen: row.try_get("paid_fen")?,
-                transaction_id: row.try_get::<Option<String>, _>("transaction_id")?.unwrap_or_default(),
-                paid_at: row.try_get("paid_at")?,
-            })
-        },
+        read: OurPayment::of,
         place: |payment| (payment.paid_at, &payment.out_trade_no),
         fen: |payment| payment.state.has_money().then_some(payment.paid_fen),
     };
@@ -60,16 +48,7 @@ pub async fn refunds(ledger: &Ledger, folder: &Path, day: Day) -> anyhow::Result
         page: "SELECT refund_no, order_no, state, amount_fen, refund_id, requested_at FROM refunds \
                WHERE (requested_at, refund_no) > ($1, $2) AND requested_at < $3 \
                ORDER BY requested_at, refund_no LIMIT $4",
-        read: |row| {
-            Ok(OurRefund {
-                refund_no: row.try_get("refund_no")?,
-                order_no: row.try_get("order_no")?,
-                state: parsed(row, "state")?,
-                amount_fen: row.try_get("amount_fen")?,
-                refund_id: row.try_get("refund_id")?,
-                requested_at: row.try_get("requested_at")?,
-            })
-        },
+        read: OurRefund::of,
         place: |refund| (refund.requested_at, &refund.refund_no),
         fen: |refund| Some(if owes_a_row(refund.state) { refund.amount_fen } else { 0 }),
     };

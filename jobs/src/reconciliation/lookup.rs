@@ -7,7 +7,6 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::records::{OurPayment, OurRefund};
 use crate::ledger::{Ledger, LedgerError};
-use crate::stored::parsed;
 
 /// Keys of one question.
 pub const LOOKUP_KEYS: usize = 50;
@@ -28,15 +27,7 @@ pub async fn payments(ledger: &Ledger, keys: &[&str]) -> Result<HashMap<String, 
     );
     let rows = by_keys(ledger, sql, keys).await?;
     let read = |row: &AnyRow| -> Result<_, sqlx::Error> {
-        let payment = OurPayment {
-            out_trade_no: row.try_get("out_trade_no")?,
-            order_no: row.try_get("order_no")?,
-            state: parsed(row, "state")?,
-            amount_fen: row.try_get("amount_fen")?,
-            paid_fen: row.try_get("paid_fen")?,
-            transaction_id: row.try_get::<Option<String>, _>("transaction_id")?.unwrap_or_default(),
-            paid_at: row.try_get::<Option<i64>, _>("paid_at")?.unwrap_or_default(),
-        };
+        let payment = OurPayment::of(row)?;
         let order_state = row.try_get("order_state")?;
         Ok((payment.out_trade_no.clone(), FoundPayment { payment, order_state }))
     };
@@ -52,14 +43,7 @@ pub async fn refunds(ledger: &Ledger, keys: &[&str]) -> Result<HashMap<String, O
     );
     let rows = by_keys(ledger, sql, keys).await?;
     let read = |row: &AnyRow| -> Result<_, sqlx::Error> {
-        let refund = OurRefund {
-            refund_no: row.try_get("refund_no")?,
-            order_no: row.try_get("order_no")?,
-            state: parsed(row, "state")?,
-            amount_fen: row.try_get("amount_fen")?,
-            refund_id: row.try_get("refund_id")?,
-            requested_at: row.try_get("requested_at")?,
-        };
+        let refund = OurRefund::of(row)?;
         Ok((refund.refund_no.clone(), refund))
     };
     Ok(rows.iter().map(read).collect::<Result<_, _>>()?)

@@ -1,8 +1,12 @@
 //! What is compared, as it is sorted: a few fields of each row, in a binary form of our own that lives as long as one
 //! comparison.
 
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
 use super::sorter::Record;
 use crate::payments::{PaymentState, RefundState};
+use crate::stored::parsed;
 
 /// A payment of the trade bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +63,7 @@ pub struct OurPayment {
     pub paid_fen: i64,
     /// Empty: not known.
     pub transaction_id: String,
+    /// 0: not paid.
     pub paid_at: i64,
 }
 
@@ -72,6 +77,35 @@ pub struct OurRefund {
     /// Empty: not known.
     pub refund_id: String,
     pub requested_at: i64,
+}
+
+impl OurPayment {
+    /// From a row of `payments` with the columns of these names.
+    pub fn of(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            out_trade_no: row.try_get("out_trade_no")?,
+            order_no: row.try_get("order_no")?,
+            state: parsed(row, "state")?,
+            amount_fen: row.try_get("amount_fen")?,
+            paid_fen: row.try_get("paid_fen")?,
+            transaction_id: row.try_get::<Option<String>, _>("transaction_id")?.unwrap_or_default(),
+            paid_at: row.try_get::<Option<i64>, _>("paid_at")?.unwrap_or_default(),
+        })
+    }
+}
+
+impl OurRefund {
+    /// From a row of `refunds` with the columns of these names.
+    pub fn of(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            refund_no: row.try_get("refund_no")?,
+            order_no: row.try_get("order_no")?,
+            state: parsed(row, "state")?,
+            amount_fen: row.try_get("amount_fen")?,
+            refund_id: row.try_get("refund_id")?,
+            requested_at: row.try_get("requested_at")?,
+        })
+    }
 }
 
 /// Two texts as one key: those of the first come together, in the order of the second.

@@ -25,7 +25,7 @@ pub use settings::{HaierCalls, HaierSettings};
 pub use stock::{Stock, StockRow};
 
 use crate::outside::{Call, Http, OutsideError, System};
-use crate::token::{Kept, Tokens, with_token};
+use crate::token::{Attempt, Kept, Tokens, with_token};
 use token::HaierTokens;
 
 /// The client of one account at Haier.
@@ -35,18 +35,6 @@ pub struct Haier {
     tokens: Tokens,
     source: Arc<HaierTokens>,
     settings: Arc<HaierSettings>,
-}
-
-/// One attempt at a call: refused for its token, or failed.
-enum Attempt {
-    TokenRefused(OutsideError),
-    Failed(OutsideError),
-}
-
-impl From<OutsideError> for Attempt {
-    fn from(error: OutsideError) -> Self {
-        Attempt::Failed(error)
-    }
 }
 
 impl Haier {
@@ -81,9 +69,8 @@ impl Haier {
         url: &str,
         body: &impl Serialize,
     ) -> Result<Box<RawValue>, OutsideError> {
-        let is_stale = |attempt: &Attempt| matches!(attempt, Attempt::TokenRefused(_));
         let work = async {
-            let result = with_token(&self.tokens, &*self.source, is_stale, async |token| {
+            with_token(&self.tokens, &*self.source, async |token| {
                 let mut call = call.clone();
                 call.hide.push(token.value.expose().to_owned());
                 // Raw, without "Bearer" (facts: haier.md 2).
@@ -95,10 +82,8 @@ impl Haier {
                 }
                 call.judge_status(&answer, self.http.clock())?;
                 Ok(wire::open_envelope(&call, &answer, &self.settings)?)
-            });
-            result.await.map_err(|attempt| match attempt {
-                Attempt::TokenRefused(error) | Attempt::Failed(error) => error,
             })
+            .await
         };
         self.http.measured(call, work).await
     }

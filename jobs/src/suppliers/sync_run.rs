@@ -9,11 +9,12 @@
 //! The chunks that are left stand in the ledger; the jobs are only the carrier's. A plan that finds an open run hands its
 //! open chunks over again, under ids of the next round and with a unique key, so that one that still waits is not doubled
 //! and one that was lost, killed or deleted is asked again. There is one open run of a kind: the next begins when it is
-//! through, or when it took longer than `sync_run_max_s`.
+//! through, or when it took longer than `sync_run_max_s`. What people see of runs is in `view`.
+
+mod view;
 
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use windlass_engine::{Job, JobContext, JobError, JobId, NewJob, Outcome, Priority, Timestamp};
@@ -22,10 +23,11 @@ use super::catalogue::{ROWS_AT_ONCE, numbered};
 use super::sync_chunk::SyncChunk;
 use crate::ledger::{Ledger, LedgerError, Tx};
 use crate::shop::Shop;
-use crate::stored::{stored_row, stored_states};
+use crate::stored::stored_states;
+use view::run_columns;
 
-/// Runs on a page.
-pub const SYNC_RUN_ROWS_MAX: u32 = 200;
+pub use view::{SYNC_RUN_ROWS_MAX, SyncRun, SyncRunPage, failed_chunks, sync_run, sync_runs};
+
 /// Bytes of an error that is kept of a chunk.
 const ERROR_BYTES_MAX: usize = 500;
 /// Old runs that one plan forgets.
@@ -73,35 +75,6 @@ pub(crate) struct Question {
     pub codes: Vec<String>,
     /// Of stock only; else empty.
     pub county_code: String,
-}
-
-/// A run, as people see it.
-#[derive(Clone, Debug, Serialize)]
-pub struct SyncRun {
-    pub run_id: String,
-    pub kind: SyncKind,
-    pub state: SyncState,
-    pub started_at: i64,
-    pub finished_at: Option<i64>,
-    pub rounds: i64,
-    /// Calls that it takes; `done` were answered, `failed` were given up.
-    pub chunks: i64,
-    pub done: i64,
-    pub failed: i64,
-    /// Codes asked for; answers left out `unknown`, and `changed` are not as they were.
-    pub codes: i64,
-    pub unknown: i64,
-    pub changed: i64,
-    pub note: String,
-}
-stored_row!(SyncRun {
-    run_id, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, note,
-} parsed { kind, state });
-
-#[derive(Clone, Debug, Serialize)]
-pub struct SyncRunPage {
-    pub runs: Vec<SyncRun>,
-    pub cursor: Option<String>,
 }
 
 /// What one chunk brought.
@@ -307,11 +280,12 @@ async fn count(tx: &mut Tx, run_id: &str, settled: (i64, i64), gain: Gain) -> Re
 
 /// The run of the kind that is open, or else the newest.
 async fn last_run(ledger: &Ledger, kind: SyncKind) -> Result<Option<SyncRun>, LedgerError> {
-    Ok(sqlx::query_as(
-        "SELECT run_id, kind, state, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, \
-         note FROM sync_runs WHERE kind = $1 \
-         ORDER BY CASE WHEN state = 'running' THEN 0 ELSE 1 END, started_at DESC, run_id DESC LIMIT 1",
-    )
+    Ok(sqlx::query_as(concat!(
+        "SELECT ",
+        run_columns!(),
+        " FROM sync_runs WHERE kind = $1 \
+         ORDER BY CASE WHEN state = 'running' THEN 0 ELSE 1 END, started_at DESC, run_id DESC LIMIT 1"
+    ))
     .bind(kind.as_str())
     .fetch_optional(ledger.reads())
     .await?)
@@ -348,65 +322,4 @@ async fn forget(tx: &mut Tx, shop: &Shop) -> Result<(), LedgerError> {
         sqlx::query(sql).bind(before.micros()).bind(FORGET_RUNS_MAX).execute(tx.conn()).await?;
     }
     Ok(())
-}
-
-/// A page of runs, the newest first. `limit` is at most [`SYNC_RUN_ROWS_MAX`].
-///
-/// # Errors
-/// [`LedgerError::Invalid`] when the cursor is none of ours.
-pub async fn sync_runs(
-    ledger: &Ledger,
-    kind: Option<SyncKind>,
-    limit: u32,
-    cursor: Option<&str>,
-) -> Result<SyncRunPage, LedgerError> {
-    let limit = limit.clamp(1, SYNC_RUN_ROWS_MAX) as usize;
-    let (before_at, before_id) = match cursor {
-        Some(cursor) => cursor
-            .split_once('_')
-            .and_then(|(at, id)| Some((at.parse::<i64>().ok()?, id)))
-            .ok_or_else(|| LedgerError::Invalid("this is no cursor of synchronisations".to_owned()))?,
-        None => (i64::MAX, ""),
-    };
-    let mut runs: Vec<SyncRun> = sqlx::query_as(
-        "SELECT run_id, kind, state, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, \
-         note FROM sync_runs WHERE (started_at, run_id) < ($1, $2) AND ($3 IS NULL OR kind = $3) \
-         ORDER BY started_at DESC, run_id DESC LIMIT $4",
-    )
-    .bind(before_at)
-    .bind(before_id.to_owned())
-    .bind(kind.map(|kind| kind.as_str().to_owned()))
-    .bind(limit as i64 + 1)
-    .fetch_all(ledger.reads())
-    .await?;
-    let more = runs.len() > limit;
-    runs.truncate(limit);
-    let cursor = runs.last().filter(|_| more).map(|run| format!("{}_{}", run.started_at, run.run_id));
-    Ok(SyncRunPage { runs, cursor })
-}
-
-/// One run, or None when it never was or is forgotten.
-pub async fn sync_run(ledger: &Ledger, run_id: &str) -> Result<Option<SyncRun>, LedgerError> {
-    Ok(sqlx::query_as(
-        "SELECT run_id, kind, state, started_at, finished_at, rounds, chunks, done, failed, codes, unknown, changed, \
-         note FROM sync_runs WHERE run_id = $1",
-    )
-    .bind(run_id.to_owned())
-    .fetch_optional(ledger.reads())
-    .await?)
-}
-
-/// Up to so many chunks of a run that were given up: codes and why.
-pub async fn failed_chunks(
-    ledger: &Ledger,
-    run_id: &str,
-    limit: u32,
-) -> Result<Vec<(String, String)>, LedgerError> {
-    Ok(sqlx::query_as(
-        "SELECT codes, error FROM sync_chunks WHERE run_id = $1 AND state = 'failed' ORDER BY chunk_no LIMIT $2",
-    )
-    .bind(run_id.to_owned())
-    .bind(i64::from(limit))
-    .fetch_all(ledger.reads())
-    .await?)
 }

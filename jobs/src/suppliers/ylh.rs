@@ -27,9 +27,9 @@ pub use settings::{YlhPaths, YlhSettings};
 
 use crate::outside::lenient::{maybe_text, rows as rows_field, text, text_of};
 use crate::outside::{Call, Http, OutsideError, System};
-use crate::token::{Kept, Tokens, with_token};
+use crate::token::{Attempt, Kept, Tokens, with_token};
 use token::YlhTokens;
-use wire::{Attempt, Envelope};
+use wire::Envelope;
 
 /// Most numbers in one store logistics call (facts: ylh.md 8).
 pub const STORE_LOGISTICS_MAX: usize = 100;
@@ -174,8 +174,7 @@ impl Ylh {
 
     /// Posts `body`; after a 401 the same bytes once more with a new token (facts: ylh.md 2).
     async fn ask(&self, call: &Call, url: &str, body: String) -> Result<Envelope, OutsideError> {
-        let is_stale = |attempt: &Attempt| matches!(attempt, Attempt::TokenRefused(_));
-        let result = with_token(&self.tokens, &*self.source, is_stale, async |token| {
+        with_token(&self.tokens, &*self.source, async |token| {
             let mut call = call.clone();
             call.hide.push(token.value.expose().to_owned());
             let authorization = format!("{} {}", token.token_type, token.value.expose());
@@ -187,10 +186,8 @@ impl Ylh {
             }
             call.judge_status(&answer, self.http.clock())?;
             Ok(answer.json::<Envelope>(&call)?)
-        });
-        result.await.map_err(|attempt| match attempt {
-            Attempt::TokenRefused(error) | Attempt::Failed(error) => error,
         })
+        .await
     }
 }
 

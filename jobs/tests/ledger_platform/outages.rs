@@ -10,17 +10,7 @@ use windlass_jobs::ledger::Ledger;
 use windlass_jobs::outbox::{Put, Relay, RelaySettings};
 use windlass_servers::Postgres;
 use windlass_testing::NOON;
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waiting)
-        .await
-        .unwrap_or_else(|_| panic!("{what}"));
-}
+use windlass_testing::wait::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_server_is_away_calls_say_so_and_afterwards_all_goes_on() {
@@ -36,7 +26,7 @@ async fn while_the_server_is_away_calls_say_so_and_afterwards_all_goes_on() {
     let there = async |text: &str| store.states(vec![id(text)]).await.unwrap() == [Some(State::Ready)];
 
     assert_eq!(ledger.accept(vec![job("before")]).await.unwrap(), [Put::New]);
-    until("the relay works", async || there("before").await).await;
+    until("the relay works", async || there("before").await.then_some(())).await;
     let mut cut = ledger.begin().await.unwrap();
     cut.enqueue(&job("cut")).await.unwrap();
 
@@ -51,7 +41,7 @@ async fn while_the_server_is_away_calls_say_so_and_afterwards_all_goes_on() {
     assert!(ledger.outbox_job(&id("cut")).await.unwrap().is_none(), "what was not committed never happened");
     assert_eq!(ledger.accept(vec![job("before"), job("after")]).await.unwrap()[1], Put::New);
     ledger.ping().await.unwrap();
-    until("the relay goes on", async || there("after").await).await;
+    until("the relay goes on", async || there("after").await.then_some(())).await;
     stop.cancel();
     relay.await.unwrap();
 }

@@ -112,8 +112,11 @@ async fn an_endpoint_that_moved_is_told_at_its_new_address_of_what_waited(engine
     let message = send_test(&desk.shop, &made.id, "a test").await.unwrap();
     let job = || DeliverWebhook { endpoint: made.id.clone(), message: message.clone() };
     assert!(desk.run(job()).await.is_err(), "nobody is there");
+    let failing = endpoint(&desk.shop, &made.id).await.unwrap();
+    assert_eq!((failing.failures, failing.failing_since_at.is_some()), (1, true));
     let moved = relocate(&desk.shop, &made.id, &made.url, "a test").await.unwrap();
     assert_eq!((moved.url, moved.id), (made.url.clone(), made.id.clone()));
+    assert_eq!((moved.failures, moved.failing_since_at), (0, None), "the address before had failed");
     desk.run(job()).await.unwrap();
     assert_eq!(desk.effect("webhook.post").await, (1, 0), "under the secret that it had");
 

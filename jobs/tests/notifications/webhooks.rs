@@ -11,6 +11,7 @@ use windlass_jobs::notifications::webhooks::{
     redeliver, rotate, send_test, tries,
 };
 use windlass_sandbox::Faults;
+use windlass_testing::wait::until;
 use windlass_testing::{Engine, on_every_engine};
 
 use crate::desk::{Desk, result, verdict};
@@ -175,9 +176,8 @@ async fn an_endpoint_that_hangs_leaves_room_for_the_others(engine: Engine) {
     let (one, two) = (message(&desk, &slow.id).await, message(&desk, &slow.id).await);
     let both = async { tokio::join!(desk.run(one), desk.run(two)) };
     let meanwhile = async {
-        while desk.came("slow").await["at_once_max"] != 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("both are on their way", async || (desk.came("slow").await["at_once_max"] == 2).then_some(()))
+            .await;
         let third = verdict(desk.run(message(&desk, &slow.id).await).await);
         assert!(matches!(third, Verdict::Snooze { .. }), "{third:?}");
         result(desk.run(message(&desk, &quick.id).await).await);

@@ -6,6 +6,7 @@
 mod door;
 mod house;
 mod town;
+mod verdict;
 
 mod callbacks;
 mod cancel;

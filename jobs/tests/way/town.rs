@@ -1,28 +1,24 @@
 //! A shop in its town: the house, the outside world, a clock that runs fast, and the customers.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass_engine::store::{Filter, Store};
 use windlass_engine::{Clock, Job, JobId, NewJob, State};
 use windlass_jobs::Settings;
-use windlass_jobs::effect::{EffectKind, Repeat};
 use windlass_jobs::findings::{Finding, FindingState, FindingType, findings_of_order};
 use windlass_jobs::orders::{
-    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, Violation,
-    invariants, order_view, tally,
+    Address, CancelOrder, Customer, FulfilOrder, Order, OrderLine, OrderState, OrderView, Tally, order_view,
+    tally,
 };
 use windlass_sandbox::{Callbacks, Config, Faults, Pace, Sandbox, Span, Truth, TruthKeys};
+use windlass_testing::wait::{WAIT_MAX, within};
 use windlass_testing::{Engine, NOON, Place};
 
 use crate::house::{Ground, House, settings};
 
 /// Shop's seconds in a second, of a plan that does not say.
 const SPEED: f64 = 600.0;
-/// Wall time that a test waits for what must come.
-const WAIT_MAX: Duration = Duration::from_secs(120);
-const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 pub struct Town {
     pub ground: Ground,
@@ -213,17 +209,8 @@ impl Town {
         }
     }
 
-    pub async fn look<T>(&self, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
-        let began = self.ground.clock.wall();
-        loop {
-            if let Some(found) = look().await {
-                return Some(found);
-            }
-            if self.ground.clock.wall().since(began) > WAIT_MAX {
-                return None;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+    pub async fn look<T>(&self, look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+        within(WAIT_MAX, look).await
     }
 
     /// Waits for so many more runs of a kind that the schedule starts.
@@ -258,79 +245,13 @@ impl Town {
     }
 
     /// What ended badly, for whoever reads a failed test.
-    async fn dead(&self) -> String {
+    pub async fn dead(&self) -> String {
         let mut text = String::new();
         for job in self.house().dead_jobs().await {
             let fault = job.faults.last().map(|fault| fault.message.clone()).unwrap_or_default();
             text.push_str(&format!("dead: {} {fault}\n", job.id));
         }
         text
-    }
-
-    /// The effects of every kind but the messages: those that we know to have happened, and those that did. Waits
-    /// until we are in doubt of none.
-    async fn assert_effects_agree(&self) {
-        let mut open = Vec::new();
-        let ours = self
-            .look(async || {
-                let effects = self.effects().await;
-                open = effects.iter().filter(|effect| !effect.2).cloned().collect();
-                open.is_empty().then_some(effects)
-            })
-            .await;
-        let Some(ours) = ours else { panic!("in doubt: {open:?}\n{}", self.dead().await) };
-        let (_, keys) = self.truth().await;
-        for kind in EffectKind::ALL.into_iter().filter(|kind| kind.repeat() != Repeat::Never) {
-            let done = ours.iter().filter(|(name, _, done)| name == kind.name() && *done);
-            let ours: BTreeSet<_> = done.map(|(_, of, _)| of.clone()).collect();
-            let theirs = keys.effects.get(kind.name());
-            let theirs: BTreeSet<_> = theirs.into_iter().flat_map(|had| had.keys().cloned()).collect();
-            assert_eq!(ours, theirs, "{}", kind.name());
-        }
-    }
-
-    /// Kind, what it was done to, and whether it is known to be done; neither messages nor what was refused.
-    async fn effects(&self) -> Vec<(String, String, bool)> {
-        let ledger = self.house().shop.ledger.clone();
-        let read = async move {
-            sqlx::query_as("SELECT kind, key, state FROM effects WHERE state <> 'refused'")
-                .fetch_all(ledger.reads())
-                .await
-                .expect("read")
-        };
-        let rows: Vec<(String, String, String)> = self.house().on_runtime(read).await;
-        let is_message =
-            |kind: &str| EffectKind::parse(kind).is_some_and(|kind| kind.repeat() == Repeat::Never);
-        rows.into_iter()
-            .filter(|(kind, ..)| !is_message(kind))
-            .map(|(kind, key, state)| {
-                let of = key.strip_prefix(&format!("{kind}:")).expect("the kind's name is in the key");
-                // A cancel that is asked for anew is told apart here only.
-                let of = of.split_once('#').map_or(of, |(of, _)| of).to_owned();
-                (kind, of, state == "done")
-            })
-            .collect()
-    }
-
-    /// No effect was had twice or is in doubt, no money is wrong, and no job is dead.
-    pub async fn assert_books_agree(&self) {
-        self.assert_effects_agree().await;
-        let (truth, keys) = self.truth().await;
-        for effect in &truth.effects {
-            assert_eq!(effect.doubled, 0, "{}: {:?}", effect.effect, keys.effects.get(&effect.effect));
-        }
-        let tally = self.tally().await;
-        assert_eq!(tally.paid_fen, truth.payments.paid_fen, "money that came in");
-        assert_eq!(tally.refunded_fen, truth.payments.refunded_fen, "money that went back");
-        let dead = self.dead().await;
-        assert!(dead.is_empty(), "{dead}");
-        assert_eq!(self.violations().await, []);
-    }
-
-    /// What the books hold and must never.
-    pub async fn violations(&self) -> Vec<Violation> {
-        let ledger = self.house().shop.ledger.clone();
-        self.house().on_runtime(async move { invariants(&ledger).await.expect("read") }).await
     }
 
     /// The cases of an order, the oldest first.
@@ -368,20 +289,6 @@ impl Town {
             .await;
         let Some(view) = ended else { panic!("{} never ended: {}", J::KIND, self.dead().await) };
         view.result.expect("a result")
-    }
-
-    /// The worth of an order's goods that the outside has back.
-    pub fn worth_back(view: &OrderView, truth: &TruthKeys) -> i64 {
-        let Some(there) = truth.orders.get(&format!("{}-1", view.order.order_no)) else { return 0 };
-        let price = |code: &str| {
-            let line = view.lines.iter().find(|line| line.product_code == code).expect("a line of the order");
-            line.unit_price_fen - line.discount_fen
-        };
-        let back = there
-            .lines
-            .iter()
-            .map(|line| i64::from(line.returned + line.rejected) * price(&line.product_code));
-        back.sum()
     }
 }
 

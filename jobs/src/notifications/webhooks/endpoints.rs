@@ -162,7 +162,8 @@ pub async fn delete(shop: &Shop, id: &str, who: &str) -> Result<(), WebhookError
     Ok(tx.commit().await?)
 }
 
-/// The endpoint is told at another address from now on, also of what waits for it. Its secret stays.
+/// The endpoint is told at another address from now on, also of what waits for it. Its secret stays, and one that is
+/// disabled stays so; its failures were those of the address before, and are forgotten.
 ///
 /// # Errors
 /// [`WebhookError::Bad`] for an address that may be none; [`WebhookError::Missing`] when there is none of that id.
@@ -172,12 +173,15 @@ pub async fn relocate(shop: &Shop, id: &str, url: &str, who: &str) -> Result<End
     }
     let mut tx = shop.ledger.begin().await?;
     there(&mut tx, id).await?;
-    sqlx::query("UPDATE webhook_endpoints SET url = $2, changed_at = $3 WHERE id = $1")
-        .bind(id.to_owned())
-        .bind(url.to_owned())
-        .bind(shop.clock.now().micros())
-        .execute(tx.conn())
-        .await?;
+    sqlx::query(
+        "UPDATE webhook_endpoints SET url = $2, failures = 0, failing_since_at = NULL, rests_until_at = NULL, \
+         changed_at = $3 WHERE id = $1",
+    )
+    .bind(id.to_owned())
+    .bind(url.to_owned())
+    .bind(shop.clock.now().micros())
+    .execute(tx.conn())
+    .await?;
     tx.audit(who, "webhook.relocate", id, url).await?;
     let endpoint = there(&mut tx, id).await?;
     tx.commit().await?;

@@ -7,18 +7,6 @@ use serde_json::value::RawValue;
 use crate::outside::lenient::{maybe_text, rows_of};
 use crate::outside::{Call, OutsideError};
 
-/// One attempt at a call: refused for its token, or failed.
-pub(super) enum Attempt {
-    TokenRefused(OutsideError),
-    Failed(OutsideError),
-}
-
-impl From<OutsideError> for Attempt {
-    fn from(error: OutsideError) -> Self {
-        Attempt::Failed(error)
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Envelope {

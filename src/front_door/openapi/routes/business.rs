@@ -160,6 +160,14 @@ pub const ROUTES: &[Route] = &[
     },
     Route { path: "/v1/webhooks/{id}", tag: "Webhooks", summary: "One endpoint", ..GET },
     Route {
+        method: "PATCH",
+        path: "/v1/webhooks/{id}",
+        tag: "Webhooks",
+        summary: "It is told at another address from now on, under the secret that it has",
+        body: Some(moved),
+        ..GET
+    },
+    Route {
         method: "DELETE",
         path: "/v1/webhooks/{id}",
         tag: "Webhooks",
@@ -251,6 +259,13 @@ fn endpoint() -> Value {
             "types": { "type": "array", "items": { "type": "string" } },
             "description": { "type": "string" },
         },
+    })
+}
+
+fn moved() -> Value {
+    json!({
+        "type": "object", "required": ["url"],
+        "properties": { "url": { "type": "string", "format": "uri" } },
     })
 }
 
