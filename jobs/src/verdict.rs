@@ -42,3 +42,35 @@ pub fn of_outside(error: OutsideError) -> JobError {
     };
     if outage { verdict.outage() } else { verdict }
 }
+
+#[cfg(test)]
+mod tests {
+    use windlass_engine::Job;
+
+    use super::*;
+    use crate::orders::CompareShipments;
+    use crate::payments::FetchBill;
+    use crate::suppliers::{CheckSupplierBalance, SyncProducts, TrackParcels};
+    use crate::token::RefreshTokens;
+
+    /// Of the shop's time, from the first attempt to the last, as the dice fall on average.
+    fn goes_on_for<J: Job>() -> (&'static str, Duration) {
+        (J::KIND, (1..J::ATTEMPTS_MAX).map(|attempt| J::BACKOFF.wait(attempt, 0.5)).sum())
+    }
+
+    #[test]
+    fn what_a_schedule_sends_to_look_outside_outlasts_an_outage_and_is_soon_back() {
+        let most_of_a_day = Duration::from_secs(8 * 3_600);
+        for (kind, time) in [
+            goes_on_for::<RefreshTokens>(),
+            goes_on_for::<CheckSupplierBalance>(),
+            goes_on_for::<SyncProducts>(),
+            goes_on_for::<TrackParcels>(),
+            goes_on_for::<FetchBill>(),
+            goes_on_for::<CompareShipments>(),
+        ] {
+            assert!(time > most_of_a_day, "{kind} gives up after {time:?}");
+        }
+        assert!(LOOK_BACKOFF.ceiling(LOOK_ATTEMPTS_MAX) <= Duration::from_secs(300));
+    }
+}
