@@ -95,7 +95,7 @@ fn adds_to_the_schema(yard: &Yard) -> String {
 #[test]
 fn a_deploy_that_fails_goes_back_by_itself() {
     let yard = Yard::new();
-    yard.set("READY_S=15");
+    yard.set("READY_S=8");
     yard.version("v1");
     yard.version_that("dies", "worker) echo no such luck >&2; exit 1 ;;");
     // Workers are replaced by then.
@@ -108,7 +108,7 @@ fn a_deploy_that_fails_goes_back_by_itself() {
     yard.all_run("v1");
     yard.run("deploy", &["--no-backup", "hangs"]).ends(
         1,
-        &["worker.2: v1 -> hangs, ready", "scheduler.1 is not ready after 15 s", "rolled back: v1 serves"],
+        &["worker.2: v1 -> hangs, ready", "scheduler.1 is not ready after 8 s", "rolled back: v1 serves"],
     );
     yard.all_run("v1");
     yard.run("health", &[]).ends(0, &["ok   release", "ok   worker.2", "ok   consumption"]);
